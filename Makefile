@@ -1,0 +1,55 @@
+# The front door. Needs Python 3.10 to 3.13 with venv, and make; everything else lands in .venv and .cache.
+PYTHON ?= python3
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE := copy
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
+
+.PHONY: help setup sync test check fix schemas bench fuzz lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: .venv/ready ## make .venv from the locks
+
+sync: setup ## all streams into amplitude.duckdb: your project's, or an emulated one's
+	@$(BIN)/python scripts/sync.py
+
+test: setup ## every test
+	$(BIN)/python -m pytest
+
+check: setup ## style, format, types, and the manifest against its schemas
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/schemas.py --check
+
+fix: setup ## what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: setup ## the manifest's last section, from source_amplitude/schemas
+	$(BIN)/python scripts/schemas.py
+
+bench: setup ## speed and memory against the CDK's stock parts and the floor
+	$(BIN)/python -m benchmarks.bench
+
+fuzz: setup ## the random tests, for long
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest unit_tests/test_decoder.py unit_tests/test_timelines.py
+
+lock: setup ## requirements/*.txt anew
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
+	echo uv | $(COMPILE) - -o requirements/uv.txt
+
+clean: ## remove what make has made
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis amplitude.duckdb
+
+.venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+	touch $@
