@@ -1,0 +1,110 @@
+"""Requests, answers and Amplitude's error envelope; what every route needs to read and write them."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from typing import Any
+
+ZIP = "application/zip"
+JSON = "application/json"
+
+
+@dataclass
+class Request:
+    """One request as it arrived, and the status that answered it; 0 when none did."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    status: int
+    at: datetime
+    cost: int = 0
+    form: dict[str, list[str]] = field(default_factory=dict)
+
+    def value(self, name: str) -> str | None:
+        """A parameter of the query, else of the form in the body."""
+        values = self.query.get(name) or self.form.get(name)
+        return values[0] if values else None
+
+
+@dataclass
+class Answer:
+    """A body, and how it is labelled."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def answer(data: Any, status: int = 200) -> Answer:
+    """An answer of JSON."""
+    return Answer(json.dumps(data).encode(), status)
+
+
+MESSAGES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+}
+KINDS = {404: "not_found"}
+
+
+class RefusedError(Exception):
+    """An answer that is no data: a status and Amplitude's envelope, or another body."""
+
+    def __init__(
+        self,
+        status: int,
+        details: str,
+        *,
+        message: str | None = None,
+        kind: str | None = None,
+        body: Any = None,
+    ) -> None:
+        super().__init__(details)
+        error = {
+            "http_code": status,
+            "type": kind or KINDS.get(status, "invalid"),
+            "message": message or MESSAGES[status],
+            "metadata": {"details": details},
+        }
+        self.answer = answer({"error": error} if body is None else body, status)
+
+
+def hour_of(text: str) -> datetime:
+    """An hour of the export, `YYYYMMDDTHH`, UTC.
+
+    Raises:
+        ValueError: the text is not such an hour.
+    """
+    if not re.fullmatch(r"[0-9]{8}T[0-9]{2}", text):
+        raise ValueError(text)
+    return datetime.strptime(text, "%Y%m%dT%H").replace(tzinfo=timezone.utc)
+
+
+def day_of(text: str) -> date:
+    """A day of the dashboards, `YYYYMMDD`.
+
+    Raises:
+        ValueError: the text is not such a day.
+    """
+    if not re.fullmatch(r"[0-9]{8}", text):
+        raise ValueError(text)
+    return datetime.strptime(text, "%Y%m%d").replace(tzinfo=timezone.utc).date()
+
+
+def moment_of(text: str) -> datetime:
+    """A moment in ISO 8601 with its zone.
+
+    Raises:
+        ValueError: the text is not such a moment.
+    """
+    # A plus sign that nobody encoded arrives as a space.
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace(" ", "+"))
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return moment

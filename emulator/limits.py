@@ -1,0 +1,50 @@
+"""What Amplitude allows a project to ask for, by the emulator's clock."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from emulator.answers import RefusedError
+
+HOUR = timedelta(hours=1)
+DASHBOARD = {"concurrent": (1_000, timedelta(minutes=5)), "rate": (108_000, HOUR)}
+"""Cost of dashboard queries (apis/analytics/dashboard-rest#rate-limits), by the 429's own word."""
+TAXONOMY = {"rate": (7_200, HOUR)}
+COHORT_DOWNLOADS = {"rate": (60, timedelta(minutes=10))}
+REQUESTS_IN_FLIGHT = 5
+
+
+def too_many(limit: str, cost: int) -> RefusedError:
+    """The 429 of a limit."""
+    details = f"Too Many Requests: Exceeded {limit} limit with query of cost {cost}"
+    return RefusedError(429, details, message="Unspecified Error", kind="unspecified")
+
+
+class Budget:
+    """Cost spent within trailing windows; a refused request costs nothing."""
+
+    def __init__(
+        self, limits: dict[str, tuple[int, timedelta]], now: Callable[[], datetime]
+    ) -> None:
+        self._limits = limits
+        self._now = now
+        self._spent: deque[tuple[datetime, int]] = deque()
+        self._lock = threading.Lock()
+        self._longest = max(span for _, span in limits.values())
+
+    def spend(self, cost: int) -> None:
+        """Take the cost.
+
+        Raises:
+            RefusedError: a limit would be passed.
+        """
+        now = self._now()
+        with self._lock:
+            while self._spent and self._spent[0][0] <= now - self._longest:
+                self._spent.popleft()
+            for word, (most, span) in self._limits.items():
+                recent = sum(spent for at, spent in self._spent if at > now - span)
+                if recent + cost > most:
+                    raise too_many(word, cost)
+            self._spent.append((now, cost))
