@@ -1,0 +1,512 @@
+"""The connector's process: the manifest's streams, and a short way through for events.
+
+A worker downloads and verifies an export window; the main thread reads its lines and emits them.
+The CDK's own way, a queue item and several copies for each event, costs more than all of that together.
+"""
+
+import base64
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+import threading
+import time
+from argparse import Namespace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import orjson
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
+from airbyte_cdk.exception_handler import init_uncaught_exception_handler
+from airbyte_cdk.logger import PRINT_BUFFER, is_platform_debug_log_enabled
+from airbyte_cdk.models import (
+    AirbyteMessage,
+    AirbyteRecordMessage,
+    AirbyteStateMessage,
+    AirbyteStreamStatus,
+    ConfiguredAirbyteCatalog,
+    ConnectorSpecification,
+    FailureType,
+    Type,
+)
+from airbyte_cdk.sources.declarative.retrievers import SimpleRetriever
+from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
+from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
+from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
+from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
+from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
+from airbyte_cdk.sources.streams.concurrent.partitions.partition_generator import PartitionGenerator
+from airbyte_cdk.sources.streams.http.request_window_split_exception import (
+    RequestWindowSplitRequiredException,
+)
+from airbyte_cdk.sources.types import Record
+from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
+from airbyte_cdk.utils.constants import ENV_REQUEST_CACHE_PATH
+from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from jsonschema import Draft7Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from source_amplitude.components import Archive, DamagedArchiveError, ExportDecoder
+from source_amplitude.cursor import HOUR, ExportCursor, Window, stream_slice
+
+MANIFEST = Path(__file__).with_name("manifest.yaml")
+DOWNLOADS = 4
+"""Exports in flight at once, of the five requests that Amplitude allows a project."""
+DOWNLOAD_TRIES = 3
+"""How often a window is fetched whose archive arrives damaged, before it is split."""
+
+
+class SourceAmplitude(YamlDeclarativeSource):
+    """The streams of the manifest, `events` with a cursor of its own and past the CDK's queue of records."""
+
+    def __init__(
+        self,
+        catalog: ConfiguredAirbyteCatalog | None,
+        config: Mapping[str, Any] | None,
+        state: list[AirbyteStateMessage] | None,
+    ) -> None:
+        """Build the source for one command; `read` uses this config, catalog and state."""
+        self._handover = Handover()
+        super().__init__(
+            path_to_yaml=str(MANIFEST), catalog=catalog, config=dict(config or {}), state=state
+        )
+
+    def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
+        """The manifest's streams, in its order."""
+        return [
+            self._export(stream) if stream.name == "events" else stream
+            for stream in super().streams(config)
+            if isinstance(stream, DefaultStream)
+        ]
+
+    def _export(self, stream: DefaultStream) -> AbstractStream:
+        # The manifest says start, end, step and look-back; the CDK offers no public way to ask for them.
+        declared = stream.cursor
+        assert isinstance(declared, ConcurrentCursor)
+        retriever = stream._stream_partition_generator._partition_factory._retriever  # type: ignore[attr-defined]
+
+        def emit(state: Mapping[str, Any]) -> None:
+            manager = self._connector_state_manager
+            manager.update_state_for_stream(stream.name, stream.namespace, dict(state))
+            self._message_repository.emit_message(
+                manager.create_state_message(stream.name, stream.namespace)
+            )
+
+        start: Any = declared._start
+        last: Any = declared._end_provider()
+        window: Any = declared._slice_range
+        lookback: Any = declared._lookback_window
+        cursor = ExportCursor(
+            self._connector_state_manager.get_stream_state(stream.name, stream.namespace),
+            start=start,
+            end=last + HOUR,
+            window=window,
+            lookback=lookback,
+            emit=emit,
+        )
+        return DefaultStream(
+            partition_generator=ExportPartitions(
+                stream.name,
+                retriever,
+                cursor,
+                self._message_repository.emit_message,
+                self._handover,
+            ),
+            name=stream.name,
+            json_schema=stream.get_json_schema,
+            primary_key=stream._primary_key,
+            cursor_field=stream._cursor_field,
+            logger=self.logger,
+            cursor=cursor,
+        )
+
+    def read(
+        self,
+        logger: logging.Logger,
+        config: Mapping[str, Any],
+        catalog: ConfiguredAirbyteCatalog,
+        state: list[AirbyteStateMessage] | None = None,
+    ) -> Iterator[AirbyteMessage]:
+        """Yield the messages of a sync; the windows of events are read here, one at a time."""
+        running = {stream.stream.name: stream.stream for stream in catalog.streams}
+        try:
+            for message in super().read(logger, config, catalog, state):
+                if not isinstance(message, ReadyWindow):
+                    yield message
+                    continue
+                for record in message.records():
+                    if status := running.pop(message.stream, None):
+                        yield as_airbyte_message(status, AirbyteStreamStatus.RUNNING)
+                    yield record
+        finally:
+            self._handover.close()
+
+
+class ReadyWindow(AirbyteMessage):
+    """A verified archive on its way to the main thread, which reads it between two messages."""
+
+    def __init__(self, stream: str, archive: Archive, window: Window, cursor: ExportCursor) -> None:
+        """Hold the archive until `done` is set."""
+        super().__init__(type=Type.RECORD)
+        self.stream = stream
+        self.done = threading.Event()
+        self.error: BaseException | None = None
+        self._archive, self._window, self._cursor = archive, window, cursor
+
+    def records(self) -> Iterator[AirbyteMessage]:
+        """Yield the record messages of the members that are new; an error waits in `error`."""
+        try:
+            for member in self._archive.members:
+                if not self._cursor.is_new(member):
+                    continue
+                emitted_at = time.time_ns() // 1_000_000
+                for event in self._archive.records(member):
+                    record = AirbyteRecordMessage(
+                        stream=self.stream, data=event, emitted_at=emitted_at
+                    )
+                    yield AirbyteMessage(type=Type.RECORD, record=record)
+                self._cursor.member_read(member, self._window)
+        except Exception as error:
+            self.error = error
+        finally:
+            self._archive.close()
+            self.done.set()
+
+    def abandon(self) -> None:
+        """Give the archive back unread."""
+        self.error = AbandonedError()
+        self._archive.close()
+        self.done.set()
+
+
+class AbandonedError(Exception):
+    """The sync ended before a window was read."""
+
+
+class Handover:
+    """Where workers wait until the main thread has read their windows, or has ended."""
+
+    def __init__(self) -> None:  # noqa: D107
+        self._lock = threading.Lock()
+        self._windows: dict[int, ReadyWindow] = {}
+        self._closed = False
+
+    def read(self, window: ReadyWindow, send: Callable[[AirbyteMessage], None]) -> None:
+        """Send a window to the main thread and return when it has been read there.
+
+        Raises:
+            Exception: what ended the reading; AbandonedError when the sync has ended.
+        """
+        with self._lock:
+            if self._closed:
+                window.abandon()
+            self._windows[id(window)] = window
+        try:
+            if not window.done.is_set():
+                send(window)
+            window.done.wait()
+            if window.error:
+                raise window.error
+        finally:
+            with self._lock:
+                del self._windows[id(window)]
+
+    def close(self) -> None:
+        """Let every waiting worker go, now and later."""
+        with self._lock:
+            self._closed = True
+            for window in self._windows.values():
+                if not window.done.is_set():
+                    window.abandon()
+
+
+class ExportPartitions(PartitionGenerator):
+    """The windows that the cursor still wants, as partitions that a worker reads."""
+
+    def __init__(
+        self,
+        stream: str,
+        retriever: SimpleRetriever,
+        cursor: ExportCursor,
+        send: Callable[[AirbyteMessage], None],
+        handover: Handover,
+    ) -> None:
+        """Share the requester, the decoder and what was learned of sizes among all partitions."""
+        self.stream = stream
+        self.cursor = cursor
+        self.requester = retriever.requester
+        self.decoder: ExportDecoder = retriever.record_selector.extractor.decoder  # type: ignore[attr-defined]
+        self.downloads = threading.BoundedSemaphore(DOWNLOADS)
+        self.largest: timedelta | None = None
+        self._send = send
+        self._handover = handover
+
+    def generate(self) -> Iterator[Partition]:
+        """Yield a partition for each window."""
+        for window in self.cursor.windows():
+            yield ExportPartition(self, window)
+
+    def read(self, archive: Archive, window: Window) -> None:
+        """Have the main thread read an archive."""
+        self._handover.read(ReadyWindow(self.stream, archive, window, self.cursor), self._send)
+
+
+class ExportPartition(Partition):
+    """One window of the export, read in parts where Amplitude refuses it whole.
+
+    Disk: one archive at a time.
+    """
+
+    def __init__(self, export: ExportPartitions, window: Window) -> None:  # noqa: D107
+        self._export = export
+        self._window = window
+
+    def read(self) -> Iterable[Record]:
+        """Emit the window's events through the main thread; yield nothing.
+
+        Raises:
+            AirbyteTracedException: some hours could not be read; the rest of the window was.
+        """
+        failures: list[tuple[Window, Exception]] = []
+        parts = deque([self._window])
+        while parts:
+            part = parts.popleft()
+            hours = part[1] - part[0]
+            if self._export.largest and hours > self._export.largest:
+                parts.extendleft(reversed(_halves(part)))
+                continue
+            try:
+                if archive := self._fetch(part):
+                    self._export.read(archive, part)
+                self._export.cursor.window_read(part)
+            except RequestWindowSplitRequiredException as refusal:
+                if hours > HOUR:
+                    # What is too large once is too large again: the rest of the sync asks for less.
+                    self._export.largest = _halves(part)[0][1] - part[0]
+                    parts.appendleft(part)
+                else:
+                    failures.append((part, refusal))
+            except AbandonedError:
+                return iter(())
+            except AirbyteTracedException as failure:
+                if failure.failure_type == FailureType.config_error:
+                    raise
+                failures.append((part, failure))
+        if failures:
+            raise _incomplete(failures) from failures[0][1]
+        return iter(())
+
+    def _fetch(self, window: Window) -> Archive | None:
+        """Download and verify a window; None when it has no events.
+
+        Raises:
+            RequestWindowSplitRequiredException: too large, or damaged at each of the tries.
+        """
+        for attempt in range(1, DOWNLOAD_TRIES + 1):
+            try:
+                with self._export.downloads:
+                    response = self._export.requester.send_request(
+                        stream_slice=stream_slice(window)
+                    )
+                    if response is None or not response.ok:
+                        return None
+                    file = self._export.decoder.spooled(response)
+                return self._export.decoder.opened(file)
+            except DamagedArchiveError as error:
+                damage = error
+            if attempt < DOWNLOAD_TRIES:
+                time.sleep(2**attempt)
+        raise RequestWindowSplitRequiredException(
+            stream_name=self._export.stream,
+            error_message=f"the archive is not whole, {DOWNLOAD_TRIES} times over: {damage}",
+        ) from damage
+
+    def to_slice(self) -> Mapping[str, Any]:
+        """The window in the form of a request."""
+        return stream_slice(self._window)
+
+    def stream_name(self) -> str:
+        """The stream that the window is of."""
+        return self._export.stream
+
+    def __hash__(self) -> int:
+        """Tell the partitions of a stream apart."""
+        return hash(self._window)
+
+
+def _halves(window: Window) -> list[Window]:
+    """A window of two hours or more in two, the first no shorter than the second."""
+    first, last = window
+    middle = first + -(-((last - first) // HOUR) // 2) * HOUR
+    return [(first, middle), (middle, last)]
+
+
+def _incomplete(failures: list[tuple[Window, Exception]]) -> AirbyteTracedException:
+    hours = ", ".join(
+        f"{first:%Y%m%dT%H} to {last - HOUR:%Y%m%dT%H}" for (first, last), _ in failures[:5]
+    )
+    cause = failures[0][1]
+    words = (cause.message if isinstance(cause, AirbyteTracedException) else "") or str(cause)
+    if isinstance(cause, RequestWindowSplitRequiredException):
+        words = (
+            f"Amplitude does not export even a single hour ({cause.error_message}); if that stays,"
+            " read those hours from Amplitude's S3 export"
+        )
+    more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
+    return AirbyteTracedException(
+        message=f"The events of these hours (UTC) were not read and will be asked for again by the next"
+        f" sync: {hours}{more}. {words.rstrip('.')}.",
+        internal_message=f"{len(failures)} export windows failed, the first with {type(cause).__name__}",
+        failure_type=getattr(cause, "failure_type", None) or FailureType.transient_error,
+    )
+
+
+class Entrypoint(AirbyteEntrypoint):
+    """The CDK's commands with errors that name the option, records with their nulls, and keys kept in."""
+
+    def run(self, parsed_args: Namespace) -> Iterator[str]:
+        """Yield the messages of a command, one JSON text each.
+
+        The CDK's serializer drops the nulls of a record and is slow: `read` has its own.
+        """
+        if parsed_args.command != "read":
+            yield from super().run(parsed_args)
+            return
+        if parsed_args.debug or is_platform_debug_log_enabled():
+            for name in ("airbyte", self.logger.name):
+                logging.getLogger(name).setLevel(logging.DEBUG)
+        specification = self.source.spec(self.logger)
+        # Streams that are read by others cache their answers here.
+        with tempfile.TemporaryDirectory(prefix="source-amplitude-") as folder:
+            os.environ[ENV_REQUEST_CACHE_PATH] = folder
+            config = self.source.configure(self.source.read_config(parsed_args.config), folder)
+            catalog = self.source.read_catalog(parsed_args.catalog)
+            state = self.source.read_state(parsed_args.state)
+            for message in self.read(specification, config, catalog, state):
+                record = message.record
+                if record is None:
+                    yield self.airbyte_message_to_string(message)
+                    continue
+                fields = {
+                    "stream": record.stream,
+                    "data": record.data,
+                    "emitted_at": record.emitted_at,
+                }
+                try:
+                    yield orjson.dumps({"type": "RECORD", "record": fields}).decode()
+                except TypeError:  # a lone surrogate, which JSON has and UTF-8 has not
+                    yield json.dumps({"type": "RECORD", "record": fields}, separators=(",", ":"))
+
+    @staticmethod
+    def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
+        """Keep both keys out of all output, and the header that is made of them."""
+        AirbyteEntrypoint.set_up_secret_filter(config, connection_specification)
+        pair = f"{config.get('api_key')}:{config.get('secret_key')}"
+        add_to_secrets(base64.b64encode(pair.encode()).decode())
+
+    @staticmethod
+    def validate_connection(source_spec: ConnectorSpecification, config: Any) -> None:
+        """Refuse a config that cannot work, in a sentence that names the option.
+
+        Raises:
+            AirbyteTracedException: config_error.
+        """
+        specification = source_spec.connectionSpecification
+        if error := best_match(Draft7Validator(specification).iter_errors(config)):
+            raise _refusal(_what_is_wrong(error, specification))
+        now = datetime.now(timezone.utc)
+        moments = {}
+        for option in ("start_date", "end_date"):
+            if config.get(option):
+                try:
+                    moments[option] = datetime.fromisoformat(config[option].replace("Z", "+00:00"))
+                except ValueError as error:
+                    raise _refusal(f"`{option}` is not a moment that exists") from error
+        start, end = moments.get("start_date"), moments.get("end_date")
+        if start and start > now:
+            raise _refusal("`start_date` lies in the future: choose a moment that has passed")
+        if start and end and start >= end:
+            raise _refusal("`start_date` is not before `end_date`: choose an earlier one")
+
+
+def _what_is_wrong(error: ValidationError, specification: Mapping[str, Any]) -> str:
+    """One sentence on an option that does not fit the spec, without its value."""
+    if error.validator == "required":
+        option = re.findall(r"'(\w+)' is a required", error.message)[0]
+        return f"`{option}` is missing: fill it in"
+    option = str(error.path[0]) if error.path else "the config"
+    rule = specification["properties"].get(option, {})
+    if "enum" in rule:
+        return f"`{option}` is none of {', '.join(map(repr, rule['enum']))}: choose one of them"
+    if "minimum" in rule:
+        return f"`{option}` must be a whole number from {rule['minimum']} to {rule['maximum']}: change it"
+    form = rule.get("pattern_descriptor") or f"a {rule.get('type')}"
+    if option == "api_url":
+        form = "an https address, or http to 127.0.0.1, localhost or [::1]"
+    example = (
+        f", such as {rule['examples'][0]}"
+        if rule.get("examples") and not rule.get("airbyte_secret")
+        else ""
+    )
+    return f"`{option}` must be {form}{example}: change it"
+
+
+def _refusal(what: str) -> AirbyteTracedException:
+    return AirbyteTracedException(
+        message=f"{what}.", internal_message="invalid config", failure_type=FailureType.config_error
+    )
+
+
+def build(arguments: list[str]) -> SourceAmplitude:
+    """The source for a command line: it needs config, catalog and state when it is built.
+
+    Raises:
+        AirbyteTracedException: config_error when a file is missing or is not JSON.
+    """
+    catalog, config, state = (
+        extract(arguments)
+        for extract in (
+            AirbyteEntrypoint.extract_catalog,
+            AirbyteEntrypoint.extract_config,
+            AirbyteEntrypoint.extract_state,
+        )
+    )
+    try:
+        return SourceAmplitude(
+            SourceAmplitude.read_catalog(catalog) if catalog else None,
+            SourceAmplitude.read_config(config) if config else None,
+            SourceAmplitude.read_state(state) if state else None,
+        )
+    except (OSError, ValueError) as error:
+        raise _refusal(f"A file of the command line cannot be read ({error})") from error
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def main() -> None:
+    """Run `spec`, `check`, `discover` or `read`; see `--help`."""
+    signal.signal(signal.SIGTERM, _terminate)
+    arguments = sys.argv[1:]
+    parsed: Namespace = AirbyteEntrypoint.parse_args(arguments)
+    init_uncaught_exception_handler(logging.getLogger("airbyte"))
+    try:
+        entrypoint = Entrypoint(build(arguments))
+        with PRINT_BUFFER:
+            for message in entrypoint.run(parsed):
+                print(f"{message}\n", end="")
+    except SystemExit as end:
+        # Workers may still wait for Amplitude; what they hold on disk has no name and goes with them.
+        os._exit(int(end.code or 0))
+    finally:
+        # All is said: what comes now may end the process as it likes.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,238 @@
+"""The options and every bad input: one sentence that names the field or the cause, and never a secret."""
+
+import base64
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import Emulator, Fault
+from unit_tests.conftest import Run
+
+KEYS = {"api_key": "key-of-project-1", "secret_key": "secret-of-project-1"}
+
+
+def spec(run: Run) -> dict[str, Any]:
+    message = next(m for m in run("spec").messages if m["type"] == "SPEC")
+    return dict(message["spec"]["connectionSpecification"])
+
+
+def failure(run: Run, config: dict[str, Any]) -> str:
+    output = run("check", config)
+    assert output.error is None
+    status = output.messages[-1]["connectionStatus"]
+    assert status["status"] == "FAILED"
+    return str(status["message"])
+
+
+@pytest.mark.parametrize(
+    ("option", "kind", "default", "secret"),
+    [
+        ("api_key", "string", None, True),
+        ("secret_key", "string", None, True),
+        ("start_date", "string", None, False),
+        ("end_date", "string", None, False),
+        ("data_region", "string", "Standard Server", False),
+        ("request_time_range", "integer", 24, False),
+        ("active_users_group_by_country", "boolean", True, False),
+        ("lookback_hours", "integer", 6, False),
+        ("on_bad_record", "string", "fail", False),
+        ("api_url", "string", None, False),
+    ],
+)
+def test_every_option_has_a_form_a_default_and_words_for_a_person(
+    run: Run, option: str, kind: str, default: Any, secret: bool
+) -> None:
+    rule = spec(run)["properties"][option]
+
+    assert rule["type"] == kind
+    assert rule.get("default") == default
+    assert rule.get("airbyte_secret", False) is secret
+    assert rule["title"]
+    assert rule["description"].endswith(".")
+    assert rule["examples"]
+
+
+def test_the_options_are_ordered_and_only_the_keys_are_required(run: Run) -> None:
+    specification = spec(run)
+
+    assert specification["required"] == ["api_key", "secret_key"]
+    orders = [rule["order"] for rule in specification["properties"].values()]
+    assert orders == list(range(len(orders)))
+    assert specification["additionalProperties"] is True
+    assert specification["properties"]["api_url"]["airbyte_hidden"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"api_key": None}, "`api_key` is missing"),
+        ({"secret_key": None}, "`secret_key` is missing"),
+        ({"api_key": ""}, "`api_key` must be"),
+        ({"start_date": "2024-01-01"}, "`start_date` must be YYYY-MM-DDTHH:mm:ssZ"),
+        ({"start_date": "2024-13-01T00:00:00Z"}, "`start_date` is not a moment"),
+        ({"start_date": "2024-01-03T13:00:00Z"}, "`start_date` lies in the future"),
+        ({"end_date": "tomorrow"}, "`end_date` must be YYYY-MM-DDTHH:mm:ssZ"),
+        (
+            {"start_date": "2024-01-02T00:00:00Z", "end_date": "2024-01-01T00:00:00Z"},
+            "`start_date` is not before `end_date`",
+        ),
+        (
+            {"data_region": "Mars"},
+            "`data_region` is none of 'Standard Server', 'EU Residency Server'",
+        ),
+        ({"request_time_range": 0}, "`request_time_range` must be a whole number from 1 to 8760"),
+        (
+            {"request_time_range": 8761},
+            "`request_time_range` must be a whole number from 1 to 8760",
+        ),
+        (
+            {"request_time_range": "24"},
+            "`request_time_range` must be a whole number from 1 to 8760",
+        ),
+        ({"lookback_hours": -1}, "`lookback_hours` must be a whole number from 0 to 168"),
+        ({"lookback_hours": 169}, "`lookback_hours` must be a whole number from 0 to 168"),
+        (
+            {"active_users_group_by_country": "yes"},
+            "`active_users_group_by_country` must be a boolean",
+        ),
+        ({"on_bad_record": "ignore"}, "`on_bad_record` is none of 'fail', 'skip'"),
+        ({"api_url": "http://example.com"}, "`api_url` must be an https address"),
+        ({"api_url": "http://127.0.0.1@example.com"}, "`api_url` must be an https address"),
+        ({"api_url": "http://localhost.example.com"}, "`api_url` must be an https address"),
+    ],
+)
+def test_a_bad_option_fails_the_check_in_one_sentence_that_names_it(
+    run: Run, change: dict[str, Any], words: str
+) -> None:
+    config = {key: value for key, value in {**KEYS, **change}.items() if value is not None}
+
+    message = failure(run, config)
+
+    assert message.startswith(words)
+    assert "Traceback" not in message
+    assert KEYS["secret_key"] not in message
+
+
+def test_a_bad_option_fails_a_read_as_it_fails_the_check(run: Run) -> None:
+    output = run("read", {**KEYS, "start_date": "2030-01-01T00:00:00Z"})
+
+    assert output.error is not None
+    assert output.error.failure_type is not None
+    assert output.error.failure_type.value == "config_error"
+    assert str(output.error.message).startswith("`start_date` lies in the future")
+    assert output.states("events") == []
+
+
+@pytest.mark.parametrize("blank", [{}, {"start_date": ""}])
+def test_a_blank_start_date_asks_for_all_data_from_2012(
+    run: Run, config: dict[str, Any], amplitude: Emulator, blank: dict[str, Any]
+) -> None:
+    del config["start_date"]
+
+    run("read", {**config, **blank, "request_time_range": 8760}, ("events",))
+
+    assert min(request.query["start"][0] for request in amplitude.requests) == "20120101T00"
+
+
+def test_good_keys_pass_the_check_at_the_cost_of_one_request(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    output = run("check", config)
+
+    assert output.messages[-1]["connectionStatus"]["status"] == "SUCCEEDED"
+    assert [request.path for request in amplitude.requests] == ["/api/3/annotations"]
+
+
+def test_wrong_keys_are_named_with_the_region(run: Run, config: dict[str, Any]) -> None:
+    message = failure(run, {**config, "secret_key": "another-secret-key"})
+
+    assert "Invalid API Key" in message
+    assert "data region" in message
+
+
+def test_an_unreachable_host_is_named(run: Run) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    message = failure(run, {**KEYS, "api_url": f"http://127.0.0.1:{port}"})
+
+    assert "127.0.0.1" in message
+    assert "Traceback" not in message
+
+
+def test_no_output_holds_a_key_or_the_header_made_of_them(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    amplitude.faults.append(Fault(path="/api/3/cohorts", status=403, times=None))
+    pair = f"{config['api_key']}:{config['secret_key']}"
+
+    for output in (run("check", config, debug=True), run("read", config, debug=True)):
+        for secret in (*pair.split(":"), base64.b64encode(pair.encode()).decode()):
+            assert secret not in output.text
+
+
+def test_no_request_leaves_the_loopback_interface(
+    run: Run, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    connect = socket.socket.connect
+
+    def watched(self: socket.socket, address: Any) -> None:
+        asked.append(address[0])
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", watched)
+    for command in ("check", "discover", "read"):
+        run(command, config)
+
+    assert set(asked) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ({}, "amplitude.com"),
+        ({"data_region": "Standard Server"}, "amplitude.com"),
+        ({"data_region": "EU Residency Server"}, "analytics.eu.amplitude.com"),
+    ],
+)
+def test_the_data_region_decides_the_host(
+    run: Run, region: dict[str, Any], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(name: str, *_: Any, **__: Any) -> Any:
+        asked.append(name)
+        raise socket.gaierror("no network in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("NO_PROXY", "*")
+    failure(run, {**KEYS, **region})
+
+    assert set(asked) == {host}
+
+
+def test_a_missing_config_file_is_said_in_one_sentence(run: Run, tmp_path: Path) -> None:
+    from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+    from source_amplitude.source import build
+
+    (tmp_path / "config.json").write_text("{")
+    for name in ("config.json", "nowhere.json"):
+        with pytest.raises(AirbyteTracedException, match="cannot be read"):
+            build(["check", "--config", str(tmp_path / name)])
+
+
+def test_the_spec_is_printed_by_the_console_script_too(capfd: pytest.CaptureFixture[str]) -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "source_amplitude", "spec"], capture_output=True, check=True
+    )
+
+    assert json.loads(done.stdout.splitlines()[-1])["type"] == "SPEC"

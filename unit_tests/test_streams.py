@@ -1,0 +1,200 @@
+"""Every stream through the protocol: catalog, records, states and the requests that were made for them."""
+
+import json
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from emulator import Emulator, Project
+from source_amplitude.components import TIMES
+from source_amplitude.cursor import whole_hour
+from unit_tests.conftest import NOW, STREAMS, Clock, Run
+
+SCHEMAS = Path(__file__).parent.parent / "source_amplitude" / "schemas"
+
+
+def schema(stream: str) -> dict[str, Any]:
+    return dict(json.loads((SCHEMAS / f"{stream}.json").read_text()))
+
+
+def test_discover_lists_five_streams_with_keys_cursors_and_full_schemas(
+    run: Run, config: dict[str, Any]
+) -> None:
+    catalog = next(m for m in run("discover", config).messages if m["type"] == "CATALOG")["catalog"]
+
+    streams = {stream["name"]: stream for stream in catalog["streams"]}
+    assert list(streams) == list(STREAMS)
+    for name, (key, cursor) in STREAMS.items():
+        assert streams[name]["source_defined_primary_key"] == [[key]]
+        assert streams[name].get("default_cursor_field") == ([cursor] if cursor else None)
+        assert streams[name]["json_schema"] == schema(name)
+    assert len(streams["events"]["json_schema"]["properties"]) == 55
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_every_property_is_nullable_and_described_and_key_and_cursor_are_there(stream: str) -> None:
+    properties = schema(stream)["properties"]
+
+    assert {field for field in STREAMS[stream] if field} <= set(properties)
+    assert list(properties) == sorted(properties)
+    for rule in properties.values():
+        assert "null" in rule["type"]
+        assert rule["description"]
+    assert schema(stream)["additionalProperties"] is True
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_full_refresh_gives_records_that_fit_the_schema(
+    run: Run, config: dict[str, Any], stream: str
+) -> None:
+    output = run("read", config, (stream,))
+
+    records = output.records(stream)
+    validator = jsonschema.Draft7Validator(
+        schema(stream), format_checker=jsonschema.Draft7Validator.FORMAT_CHECKER
+    )
+    assert records
+    for record in records:
+        assert list(validator.iter_errors(record)) == []
+    keys = [record[STREAMS[stream][0]] for record in records]
+    assert len(set(keys)) == len(keys)
+    assert output.statuses(stream) == ["STARTED", "RUNNING", "COMPLETE"]
+    assert output.error is None
+    assert output.states(stream)
+
+
+def test_events_are_amplitudes_own_but_for_seven_times(
+    run: Run, config: dict[str, Any], project: Project
+) -> None:
+    hour = datetime.fromisoformat("2024-01-01T05:00:00+00:00")
+    expected = {event["uuid"]: event for event in project.events(hour)}
+
+    read = {event["uuid"]: event for event in run("read", config, ("events",)).records("events")}
+
+    for uuid, event in expected.items():
+        for key, value in event.items():
+            if key not in TIMES or value is None:
+                assert read[uuid][key] == value
+            else:
+                assert read[uuid][key][:10] == value[:10]
+                assert len(read[uuid][key]) == len("2025-03-04T09:14:08.911000+00:00")
+                assert read[uuid][key].endswith("+00:00")
+
+
+def test_events_asks_for_complete_hours_in_windows_and_for_no_others(
+    run: Run, config: dict[str, Any], amplitude: Emulator, project: Project
+) -> None:
+    output = run("read", config, ("events",))
+
+    windows = sorted((r.query["start"][0], r.query["end"][0]) for r in amplitude.requests)
+    assert windows == [
+        ("20240101T00", "20240101T23"),
+        ("20240102T00", "20240102T23"),
+        ("20240103T00", "20240103T09"),
+    ]
+    assert len(output.records("events")) == 58 * 3
+    assert output.states("events")[-1]["server_upload_time"] == "20240103T10"
+
+
+def test_a_second_sync_of_events_emits_only_what_is_new(
+    run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    first = run("read", config, ("events",))
+    clock.set(NOW + timedelta(hours=2))
+    amplitude.requests.clear()
+
+    second = run("read", config, ("events",), first.state)
+
+    assert [(r.query["start"][0], r.query["end"][0]) for r in amplitude.requests] == [
+        ("20240103T04", "20240103T11")
+    ]
+    assert len(second.records("events")) == 2 * 3
+    assert second.states("events")[-1]["server_upload_time"] == "20240103T12"
+
+
+@pytest.mark.parametrize("hours", [1, 5, 8760])
+def test_the_request_time_range_is_the_widest_window(
+    run: Run, config: dict[str, Any], amplitude: Emulator, hours: int
+) -> None:
+    output = run("read", {**config, "request_time_range": hours}, ("events",))
+
+    spans = [
+        (whole_hour(r.query["end"][0]) - whole_hour(r.query["start"][0])) // timedelta(hours=1) + 1
+        for r in amplitude.requests
+    ]
+    assert max(spans) == min(hours, 58)
+    assert sum(spans) == 58
+    assert len(output.records("events")) == 58 * 3
+
+
+def test_state_messages_count_the_records_before_them(run: Run, config: dict[str, Any]) -> None:
+    output = run("read", config, ("events",))
+
+    counts = [
+        m["state"]["sourceStats"]["recordCount"] for m in output.messages if m["type"] == "STATE"
+    ]
+    assert sum(counts) == 58 * 3
+
+
+def test_active_users_are_counted_by_country_unless_told_otherwise(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    by_default = run("read", config, ("active_users",)).records("active_users")
+    asked = run("read", {**config, "active_users_group_by_country": True}, ("active_users",))
+    plain = run("read", {**config, "active_users_group_by_country": False}, ("active_users",))
+
+    assert by_default == asked.records("active_users")
+    assert len(by_default[0]["statistics"]) > 1
+    assert [list(record["statistics"]) for record in plain.records("active_users")] == [["all"]] * 3
+    assert [r.query.get("g") for r in amplitude.requests] == [["country"], ["country"], None]
+    assert amplitude.requests[0].query["m"] == ["active"]
+    assert amplitude.requests[0].query["i"] == ["1"]
+
+
+def test_finished_days_carry_amplitudes_figures(
+    run: Run, config: dict[str, Any], project: Project, clock: Clock
+) -> None:
+    clock.set(NOW + timedelta(days=10))
+    output = run("read", config, ("active_users", "average_session_length"))
+
+    users = {record["date"]: record["statistics"] for record in output.records("active_users")}
+    lengths = {r["date"]: r["length"] for r in output.records("average_session_length")}
+    for day in (date(2024, 1, 1), date(2024, 1, 10)):
+        assert users[str(day)] == project.statistics(day)
+        assert lengths[str(day)] == project.session_length(day)
+
+
+@pytest.mark.parametrize("stream", ["active_users", "average_session_length"])
+def test_a_second_sync_of_a_daily_stream_starts_at_its_state(
+    run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock, stream: str
+) -> None:
+    first = run("read", config, (stream,))
+    assert first.states(stream)[-1] == {"date": "2024-01-03"}
+    amplitude.requests.clear()
+    clock.set(NOW + timedelta(days=1))
+
+    second = run("read", config, (stream,), first.state)
+
+    assert [r.query["start"] for r in amplitude.requests] == [["20240103"]]
+    assert [record["date"] for record in second.records(stream)] == ["2024-01-03", "2024-01-04"]
+    assert second.states(stream)[-1] == {"date": "2024-01-04"}
+
+
+@pytest.mark.parametrize("stream", ["cohorts", "annotations"])
+def test_a_stream_without_a_cursor_is_read_whole_each_time(
+    run: Run, config: dict[str, Any], stream: str
+) -> None:
+    first = run("read", config, (stream,))
+    second = run("read", config, (stream,), first.state)
+
+    assert first.records(stream)
+    assert first.records(stream) == second.records(stream)
+
+
+def test_annotations_have_the_day_of_their_start(run: Run, config: dict[str, Any]) -> None:
+    records = run("read", config, ("annotations",)).records("annotations")
+
+    assert [record["date"] for record in records] == [record["start"][:10] for record in records]
