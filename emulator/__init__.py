@@ -1,22 +1,32 @@
-"""A local Amplitude: the read APIs that the connector uses, on 127.0.0.1, from a seed.
+"""A local Amplitude: the APIs that a replication reads, on 127.0.0.1, from a seed.
 
-Emulated (the page of Amplitude's documentation that each follows):
+Emulated, after these pages of Amplitude's documentation (amplitude.com/docs/...):
 
-- Basic authentication; 401 without credentials, 403 with wrong ones (apis/authentication)
-- Export: inclusive hours of upload, UTC; a zip of gzipped NDJSON members in no order; an hour is there from
-  three hours after it began; 404 without data, 400 over the size limit (apis/analytics/export)
-- Dashboard REST: active users, plain and by country, and average session length, by day of the project's
-  time zone; days not begun are zeros, recent days grow; the cost budget and its 429 texts
-  (apis/analytics/dashboard-rest)
-- Behavioral cohorts: the list (apis/analytics/behavioral-cohorts)
-- Chart annotations: version 3, and version 2 as it was (apis/analytics/chart-annotations)
-- Faults: any status, and bodies that are damaged on their way
+- apis/authentication: Basic authentication; 401 without credentials, 403 with wrong ones
+- apis/analytics/export: inclusive hours of upload, UTC; a zip of gzipped members in no order; an hour is
+  there from three hours after it began; 404 without data, 400 over the size limit or 365 days
+- apis/analytics/dashboard-rest: active and new users, plain and by country; session lengths and counts; the
+  list of events; days of the project's time zone, zeros before they begin, lower figures until two days after
+  they end; the cost budget, five requests in flight, and the texts of the 429
+- apis/analytics/chart-annotations: version 3 with its filters, categories, and version 2 as it was
+- apis/analytics/behavioral-cohorts: the list; the download in three steps, with its redirect
+- apis/analytics/taxonomy: the five lists and their items, the hourly budget
+- apis/analytics/user-privacy: the list of deletion jobs
+- Plans, and faults of any status, delay or damage
 
-Not emulated: segments and other group-bys than country, cohort downloads, taxonomy, writing of any kind,
-and what no source describes (the body of a 504, the wording of most 400s: those here are made up).
+Not emulated:
+
+- apis/analytics/dashboard-rest: what segments do to figures (they only cost); weeks and months are their best
+  day; other group-bys than country; segmentation, funnels, retention, revenue, real time, user search
+- apis/analytics/behavioral-cohorts: uploads, the monthly quota, four downloads in parallel
+- apis/analytics/taxonomy: writing, four requests in flight; apis/analytics/user-privacy: writing, its limits
+- apis/analytics/releases, lookup-table, user-profile, apis/experiment, session replay: nothing of them
+- What no source describes, such as the body of a 504 or the words of most 400s: those here are made up
 """
 
+from emulator.answers import Request
+from emulator.faults import Fault
 from emulator.project import Project
-from emulator.server import Emulator, Fault, Request
+from emulator.server import Emulator
 
 __all__ = ["Emulator", "Fault", "Project", "Request"]

@@ -21,6 +21,7 @@ class Request:
     at: datetime
     cost: int = 0
     form: dict[str, list[str]] = field(default_factory=dict)
+    authorization: str | None = field(default=None, repr=False)
 
     def value(self, name: str) -> str | None:
         """A parameter of the query, else of the form in the body."""

@@ -48,7 +48,7 @@ def cohorts(app: int) -> list[dict[str, Any]]:
 
 
 def _cohort(app: int, number: int, name: str, title: str) -> dict[str, Any]:
-    sync = {
+    sync: dict[str, Any] = {
         "target": "Braze",
         "frequency": "hourly",
         "last_successful": "2023-05-01T10:00:00+00:00",
@@ -147,8 +147,7 @@ TAXONOMY: dict[str, list[dict[str, Any]]] = {
     "event-property": [
         _property("event_property", "coupon", "string", event_type=None, is_required=False),
         _property(
-            *("event_property", "$price", "number"),
-            **{"event_type": "revenue_amount", "is_required": True, "classifications": ["REVENUE"]},
+            "event_property", "$price", "number", event_type="revenue_amount", is_required=True
         ),
     ],
     "user-property": [

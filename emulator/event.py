@@ -6,11 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-NULLS = (
-    "$insert_key $schema adid amplitude_event_type device_brand device_manufacturer device_model"
-    " global_user_properties idfa is_attribution_event partner_id sample_rate source_id"
-    " user_creation_time"
-).split()
+NULLS = [
+    "$insert_key",
+    "$schema",
+    "adid",
+    "amplitude_event_type",
+    "device_brand",
+    "device_manufacturer",
+    "device_model",
+    "global_user_properties",
+    "idfa",
+    "is_attribution_event",
+    "partner_id",
+    "sample_rate",
+    "source_id",
+    "user_creation_time",
+]
 """Keys that are in every line and were null in every line seen."""
 
 PAGES = ("/", "/pricing", "/docs/getting-started", "/búsqueda", "/価格", "/checkout")
