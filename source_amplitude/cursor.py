@@ -151,12 +151,10 @@ class ExportCursor(Cursor):
             insort(self._members.setdefault(hour_of(member, window), []), name)
 
     def window_read(self, window: Window) -> None:
-        """Remember a window whose last event has been emitted, and emit the state."""
+        """Remember a window whose last event has been emitted."""
         with self._lock:
             self._read = _joined([*self._read, window])
             self._prune()
-            # Within the lock, so that a later state never comes out before an earlier one.
-            self._emit(self._state())
 
     def _prune(self) -> None:
         """Forget the members of hours that no sync will ask for again."""
@@ -201,7 +199,7 @@ class ExportCursor(Cursor):
         """Do nothing: rows say less than windows."""
 
     def close_partition(self, partition: Partition) -> None:
-        """Do nothing: `window_read` has closed each part of the partition."""
+        """Do nothing: a partition is closed part by part, where its events are emitted."""
 
     def ensure_at_least_one_state_emitted(self) -> None:
         """Emit the state as it is, at a sync's end."""

@@ -60,6 +60,8 @@ from source_amplitude.cursor import HOUR, ExportCursor, Window, stream_slice
 MANIFEST = Path(__file__).with_name("manifest.yaml")
 DOWNLOADS = 4
 """Exports in flight at once, of the five requests that Amplitude allows a project."""
+GRACE_SECONDS = 4
+"""How long after SIGTERM a process may still write what it has begun."""
 DOWNLOAD_TRIES = 3
 """How often a window is fetched whose archive arrives damaged, before it is split."""
 
@@ -93,12 +95,12 @@ class SourceAmplitude(YamlDeclarativeSource):
         assert isinstance(declared, ConcurrentCursor)
         retriever = stream._stream_partition_generator._partition_factory._retriever  # type: ignore[attr-defined]
 
-        def emit(state: Mapping[str, Any]) -> None:
+        def saved(state: Mapping[str, Any]) -> AirbyteMessage:
             manager = self._connector_state_manager
             manager.update_state_for_stream(stream.name, stream.namespace, dict(state))
-            self._message_repository.emit_message(
-                manager.create_state_message(stream.name, stream.namespace)
-            )
+            return manager.create_state_message(stream.name, stream.namespace)
+
+        send = self._message_repository.emit_message
 
         start: Any = declared._start
         last: Any = declared._end_provider()
@@ -110,14 +112,15 @@ class SourceAmplitude(YamlDeclarativeSource):
             end=last + HOUR,
             window=window,
             lookback=lookback,
-            emit=emit,
+            emit=lambda state: send(saved(state)),
         )
         return DefaultStream(
             partition_generator=ExportPartitions(
                 stream.name,
                 retriever,
                 cursor,
-                self._message_repository.emit_message,
+                saved,
+                send,
                 self._handover,
             ),
             name=stream.name,
@@ -142,48 +145,63 @@ class SourceAmplitude(YamlDeclarativeSource):
                 if not isinstance(message, ReadyWindow):
                     yield message
                     continue
-                for record in message.records():
-                    if status := running.pop(message.stream, None):
+                for part in message.messages():
+                    if part.record and (status := running.pop(message.stream, None)):
                         yield as_airbyte_message(status, AirbyteStreamStatus.RUNNING)
-                    yield record
+                    yield part
         finally:
             self._handover.close()
 
 
 class ReadyWindow(AirbyteMessage):
-    """A verified archive on its way to the main thread, which reads it between two messages."""
+    """A window on its way to the main thread, which emits it between two messages.
 
-    def __init__(self, stream: str, archive: Archive, window: Window, cursor: ExportCursor) -> None:
-        """Hold the archive until `done` is set."""
+    Only there is known what has been emitted: each state says just that, no less and no more.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        window: Window,
+        archive: Archive | None,
+        cursor: ExportCursor,
+        saved: Callable[[Mapping[str, Any]], AirbyteMessage],
+    ) -> None:
+        """Hold the verified archive, if the window has any events, until `done` is set."""
         super().__init__(type=Type.RECORD)
         self.stream = stream
         self.done = threading.Event()
         self.error: BaseException | None = None
-        self._archive, self._window, self._cursor = archive, window, cursor
+        self._window, self._archive, self._cursor, self._saved = window, archive, cursor, saved
 
-    def records(self) -> Iterator[AirbyteMessage]:
-        """Yield the record messages of the members that are new; an error waits in `error`."""
+    def messages(self) -> Iterator[AirbyteMessage]:
+        """Yield the records of the members that are new, then the state; an error waits in `error`."""
         try:
-            for member in self._archive.members:
+            for member in self._archive.members if self._archive else ():
                 if not self._cursor.is_new(member):
                     continue
                 emitted_at = time.time_ns() // 1_000_000
-                for event in self._archive.records(member):
+                for event in self._archive.records(member) if self._archive else ():
                     record = AirbyteRecordMessage(
                         stream=self.stream, data=event, emitted_at=emitted_at
                     )
                     yield AirbyteMessage(type=Type.RECORD, record=record)
                 self._cursor.member_read(member, self._window)
+            self._cursor.window_read(self._window)
         except Exception as error:
             self.error = error
         finally:
-            self._archive.close()
-            self.done.set()
+            self._close()
+        yield self._saved(self._cursor.state)
 
     def abandon(self) -> None:
         """Give the archive back unread."""
         self.error = AbandonedError()
-        self._archive.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._archive:
+            self._archive.close()
         self.done.set()
 
 
@@ -236,6 +254,7 @@ class ExportPartitions(PartitionGenerator):
         stream: str,
         retriever: SimpleRetriever,
         cursor: ExportCursor,
+        saved: Callable[[Mapping[str, Any]], AirbyteMessage],
         send: Callable[[AirbyteMessage], None],
         handover: Handover,
     ) -> None:
@@ -246,17 +265,17 @@ class ExportPartitions(PartitionGenerator):
         self.decoder: ExportDecoder = retriever.record_selector.extractor.decoder  # type: ignore[attr-defined]
         self.downloads = threading.BoundedSemaphore(DOWNLOADS)
         self.largest: timedelta | None = None
-        self._send = send
-        self._handover = handover
+        self._saved, self._send, self._handover = saved, send, handover
 
     def generate(self) -> Iterator[Partition]:
         """Yield a partition for each window."""
         for window in self.cursor.windows():
             yield ExportPartition(self, window)
 
-    def read(self, archive: Archive, window: Window) -> None:
-        """Have the main thread read an archive."""
-        self._handover.read(ReadyWindow(self.stream, archive, window, self.cursor), self._send)
+    def hand_over(self, window: Window, archive: Archive | None) -> None:
+        """Have the main thread emit a window."""
+        ready = ReadyWindow(self.stream, window, archive, self.cursor, self._saved)
+        self._handover.read(ready, self._send)
 
 
 class ExportPartition(Partition):
@@ -284,9 +303,7 @@ class ExportPartition(Partition):
                 parts.extendleft(reversed(_halves(part)))
                 continue
             try:
-                if archive := self._fetch(part):
-                    self._export.read(archive, part)
-                self._export.cursor.window_read(part)
+                self._export.hand_over(part, self._fetch(part))
             except RequestWindowSplitRequiredException as refusal:
                 if hours > HOUR:
                     # What is too large once is too large again: the rest of the sync asks for less.
@@ -489,24 +506,48 @@ def build(arguments: list[str]) -> SourceAmplitude:
         raise _refusal(f"A file of the command line cannot be read ({error})") from error
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+class Termination:
+    """SIGTERM ends the process between two messages: never within one, nor after its half was written."""
+
+    def __init__(self) -> None:
+        """Take the signal over from Python."""
+        self.writing = False
+        self._asked = False
+        signal.signal(signal.SIGTERM, self._on_signal)
+
+    def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        # Whoever reads the messages may have stopped: then the process ends without a last word.
+        signal.alarm(GRACE_SECONDS)
+        if not self.writing:
+            self.check()
+
+    def check(self) -> None:
+        """End here if that was asked for."""
+        if self._asked:
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def over(self) -> None:
+        """Give the signal back: all is said, and the process may end as it likes."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def main() -> None:
     """Run `spec`, `check`, `discover` or `read`; see `--help`."""
-    signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:]
     parsed: Namespace = AirbyteEntrypoint.parse_args(arguments)
     init_uncaught_exception_handler(logging.getLogger("airbyte"))
+    termination = Termination()
     try:
         entrypoint = Entrypoint(build(arguments))
         with PRINT_BUFFER:
             for message in entrypoint.run(parsed):
+                termination.writing = True
                 print(f"{message}\n", end="")
+                termination.writing = False
+                termination.check()
     except SystemExit as end:
         # Workers may still wait for Amplitude; what they hold on disk has no name and goes with them.
         os._exit(int(end.code or 0))
     finally:
-        # All is said: what comes now may end the process as it likes.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        termination.over()

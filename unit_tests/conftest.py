@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +13,14 @@ from typing import Any
 import pytest
 import time_machine
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from hypothesis import settings
 
 from emulator import Emulator, Project
 from source_amplitude.source import Entrypoint, build
+
+settings.register_profile("quick", max_examples=25, deadline=None, print_blob=True)
+settings.register_profile("fuzz", max_examples=3_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 NOW = datetime(2024, 1, 3, 12, 30, tzinfo=timezone.utc)
 STREAMS = {

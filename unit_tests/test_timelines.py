@@ -1,0 +1,144 @@
+"""Syncs over days, with data that comes late: each event once, none early."""
+
+import random
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emulator import Emulator, Fault, Project
+from unit_tests.conftest import Clock, Output, Run
+
+START = datetime(2024, 1, 1, tzinfo=timezone.utc)
+LATE: dict[str, Any] = {
+    "late_hours": {"20240102T05": 4},
+    "late_members": {("20240102T09", 1): 3},
+    "empty_hours": {"20240101T07", "20240101T08", "20240103T01"},
+}
+
+
+def hours(kind: str) -> list[int]:
+    chance = random.Random(7)
+    match kind:
+        case "hourly":
+            return list(range(1, 73))
+        case "daily":
+            return [24, 48, 72]
+    syncs, now = [], 0
+    while now < 72:
+        now += chance.randint(1, 9)
+        syncs.append(now)
+    return syncs
+
+
+def simulate(
+    run: Run, clock: Clock, amplitude: Emulator, config: dict[str, Any], moments: list[datetime]
+) -> Counter[str]:
+    """Sync at each moment with the state of the one before; how often each event came."""
+    seen: Counter[str] = Counter()
+    state: list[dict[str, Any]] = []
+    for now in moments:
+        clock.set(now)
+        output = run("read", config, ("events",), state)
+        assert output.error is None
+        for event in output.records("events"):
+            uploaded = datetime.fromisoformat(event["server_upload_time"])
+            assert uploaded.replace(minute=0, second=0, microsecond=0) + timedelta(hours=3) <= now
+            seen[event["uuid"]] += 1
+        state = output.state or state
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["hourly", "irregular", "daily"])
+@pytest.mark.parametrize("late", [{}, LATE], ids=["on time", "late"])
+def test_72_hours_of_syncs_lose_nothing_and_repeat_nothing(
+    run: Run, clock: Clock, config: dict[str, Any], kind: str, late: dict[str, Any]
+) -> None:
+    project = Project(seed=3, start="2024-01-01T00:00:00Z", events_per_hour=4, **late)
+    with Emulator(project) as amplitude:
+        config["api_url"], config["api_key"] = amplitude.url, amplitude.api_key
+        config["secret_key"] = amplitude.secret_key
+        moments = [START + timedelta(hours=h, minutes=20) for h in (*hours(kind), 96)]
+        seen = simulate(run, clock, amplitude, config, moments)
+
+    last = START + timedelta(hours=96 - 3)
+    expected = {
+        event["uuid"]
+        for number in range((last - START) // timedelta(hours=1) + 1)
+        for event in project.events(START + timedelta(hours=number))
+    }
+    assert expected - set(seen) == set()
+    assert [uuid for uuid, times in seen.items() if times > 1] == []
+
+
+KINDS = ["html", "cut", "short", "bit_flip", "bad_crc", "gzip_cut", "close"]
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_timeline_gives_each_event_once(run: Run, clock: Clock, data: st.DataObject) -> None:
+    day = [f"20240101T{hour:02d}" for hour in range(24)]
+    project = Project(
+        seed=data.draw(st.integers(1, 50)),
+        start="2024-01-01T00:00:00Z",
+        events_per_hour=3,
+        late_hours=data.draw(st.dictionaries(st.sampled_from(day), st.integers(1, 5), max_size=3)),
+        late_members=data.draw(
+            st.dictionaries(
+                st.tuples(st.sampled_from(day), st.integers(0, 1)), st.integers(1, 5), max_size=3
+            )
+        ),
+        empty_hours=data.draw(st.sets(st.sampled_from(day), max_size=4)),
+    )
+    gaps = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=5))
+    window = data.draw(st.sampled_from([1, 3, 24]))
+    seen: Counter[str] = Counter()
+    state: list[dict[str, Any]] = []
+    now = START + timedelta(minutes=20)
+    with Emulator(project) as amplitude:
+        config = {
+            "api_key": amplitude.api_key,
+            "secret_key": amplitude.secret_key,
+            "api_url": amplitude.url,
+            "start_date": "2024-01-01T00:00:00Z",
+            "request_time_range": window,
+        }
+        for gap in [*gaps, 24, 12]:
+            now += timedelta(hours=gap)
+            clock.set(now)
+            last = gap in (24,) or now > START + timedelta(hours=60)
+            amplitude.faults = (
+                []
+                if last
+                else [
+                    Fault(
+                        kind=data.draw(st.sampled_from(KINDS)),
+                        hour=data.draw(st.sampled_from(day)),
+                        times=data.draw(st.sampled_from([1, 2, None])),
+                    )
+                    for _ in range(data.draw(st.integers(0, 2)))
+                ]
+            )
+            take = None if last else data.draw(st.none() | st.integers(0, 120))
+            output = run("read", config, ("events",), state, take=take)
+            promised(output, cut=take is not None)
+            seen.update(event["uuid"] for event in output.records("events"))
+            state = output.state or state
+        clock.set(now + timedelta(hours=12))
+        output = run("read", config, ("events",), state)
+        assert output.error is None
+        seen.update(event["uuid"] for event in output.records("events"))
+    for hour in day:
+        moment = datetime.strptime(hour + "+0000", "%Y%m%dT%H%z")
+        for event in project.events(moment):
+            assert seen[event["uuid"]] == 1, hour
+
+
+def promised(output: Output, *, cut: bool) -> None:
+    """Take away what came after the last state: nobody has promised that it will not come again."""
+    last = max((n for n, m in enumerate(output.messages) if m["type"] == "STATE"), default=-1)
+    if cut:
+        del output.messages[last + 1 :]
