@@ -155,9 +155,10 @@ class Archive:
                         "max_expansion",
                         self._decoder.max_expansion,
                     )
-                head, *tail = chunk.split(b"\n", 1)
-                longest = line_bytes + len(head)
-                line_bytes = len(chunk) - 1 - chunk.rfind(b"\n") if tail else longest
+                # Lines within a chunk are short enough; only the one across its edge may grow.
+                end = chunk.find(b"\n")
+                longest = line_bytes + (len(chunk) if end < 0 else end)
+                line_bytes = longest if end < 0 else len(chunk) - 1 - chunk.rfind(b"\n")
                 if max(longest, line_bytes) > self._decoder.max_line_bytes:
                     raise _limit(
                         f"a line over {self._decoder.max_line_bytes:,} bytes",

@@ -14,6 +14,8 @@ from airbyte_cdk.sources.streams.concurrent.cursor import Cursor
 from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
 from airbyte_cdk.sources.types import Record, StreamSlice
 
+from source_amplitude.components import rfc3339
+
 HOUR = timedelta(hours=1)
 SETTLED = timedelta(hours=3)
 """An hour can be exported in full once this much time has passed since it began."""
@@ -31,16 +33,10 @@ LOGGER = logging.getLogger("airbyte")
 
 def whole_hour(text: str) -> datetime:
     """The hour (UTC) of a state's value, in any form that a version of Airbyte's connector has saved."""
-    form = text.strip().replace(" ", "T").replace("Z", "+00:00")
-    if len(form) == len("20240101T20"):
-        moment = datetime.strptime(form, FORMAT).replace(tzinfo=timezone.utc)
+    if len(text) == len("20240101T20"):
+        moment = datetime.strptime(text, FORMAT).replace(tzinfo=timezone.utc)
     else:
-        moment = datetime.fromisoformat(form)
-        moment = (
-            moment.astimezone(timezone.utc)
-            if moment.tzinfo
-            else moment.replace(tzinfo=timezone.utc)
-        )
+        moment = datetime.fromisoformat(rfc3339(text))
     return moment.replace(minute=0, second=0, microsecond=0)
 
 

@@ -60,6 +60,7 @@ from source_amplitude.cursor import HOUR, ExportCursor, Window, stream_slice
 MANIFEST = Path(__file__).with_name("manifest.yaml")
 DOWNLOADS = 4
 """Exports in flight at once, of the five requests that Amplitude allows a project."""
+FLUSH_SECONDS = 0.01
 GRACE_SECONDS = 4
 """How long after SIGTERM a process may still write what it has begun."""
 DOWNLOAD_TRIES = 3
@@ -538,6 +539,8 @@ def main() -> None:
     parsed: Namespace = AirbyteEntrypoint.parse_args(arguments)
     init_uncaught_exception_handler(logging.getLogger("airbyte"))
     termination = Termination()
+    # At this connector's pace the CDK's tenth of a second is tens of megabytes.
+    PRINT_BUFFER.flush_interval = FLUSH_SECONDS
     try:
         entrypoint = Entrypoint(build(arguments))
         with PRINT_BUFFER:

@@ -6,6 +6,7 @@ import random
 import tempfile
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from airbyte_cdk.sources.streams.http.request_window_split_exception import (
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from hypothesis import given
 from hypothesis import strategies as st
+from isal import isal_zlib
 
 from source_amplitude import components
 from source_amplitude.components import ExportDecoder, rfc3339
@@ -56,6 +58,16 @@ def test_every_form_of_archive_gives_its_events_whatever_the_chunks(case: str, s
 
 def test_an_empty_zip_has_no_events() -> None:
     assert decode(zipped({})) == []
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_the_extra_fast_changes_no_record(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    for library in (zlib, isal_zlib):
+        monkeypatch.setattr(components, "decompressobj", library.decompressobj)
+        read.append(decode(GOOD[case]))
+
+    assert read[0] == read[1] == EVENTS
 
 
 def test_lines_longer_than_a_chunk_are_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:

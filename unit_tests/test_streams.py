@@ -8,9 +8,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from emulator import Emulator, Project
+from emulator import Emulator, Fault, Project
 from source_amplitude.components import TIMES
 from source_amplitude.cursor import whole_hour
+from unit_tests.archives import archive
 from unit_tests.conftest import NOW, STREAMS, Clock, Run
 
 SCHEMAS = Path(__file__).parent.parent / "source_amplitude" / "schemas"
@@ -198,3 +199,146 @@ def test_annotations_have_the_day_of_their_start(run: Run, config: dict[str, Any
     records = run("read", config, ("annotations",)).records("annotations")
 
     assert [record["date"] for record in records] == [record["start"][:10] for record in records]
+
+
+RECORDED = (Path(__file__).parent / "recorded_events.ndjson").read_bytes()
+"""Three events of a public test account, as the Export API served them in 2023."""
+
+
+def test_events_that_amplitude_really_sent_pass_through_whole_and_fit_the_schema(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    name = "434735/434735_2023-08-25_11#0.json.gz"
+    sent = [json.loads(line) for line in RECORDED.splitlines()]
+    amplitude.faults.append(Fault(replace=lambda _: archive({name: RECORDED}), times=None))
+
+    records = run("read", {**config, "request_time_range": 8760}, ("events",)).records("events")
+
+    assert [record["uuid"] for record in records] == [event["uuid"] for event in sent]
+    for record, event in zip(records, sent, strict=True):
+        assert list(jsonschema.Draft7Validator(schema("events")).iter_errors(record)) == []
+        assert {k: v for k, v in record.items() if k not in TIMES} == {
+            k: v for k, v in event.items() if k not in TIMES
+        }
+        for key in TIMES:
+            if event[key]:
+                assert record[key] == event[key].replace(" ", "T") + "+00:00"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "20240101T20",
+        "2024-01-01 20:15:30.123456",
+        "2024-01-01 20:15:30",
+        "2024-01-01T20:15:30.123456+00:00",
+        "2024-01-01T20:15:30+00:00",
+        "2024-01-01T20:15:30Z",
+    ],
+)
+def test_a_state_of_airbytes_connector_is_accepted_and_its_hours_are_read_again_once(
+    run: Run, config: dict[str, Any], amplitude: Emulator, value: str
+) -> None:
+    descriptor = {"name": "events"}
+    state = [
+        {
+            "type": "STREAM",
+            "stream": {
+                "stream_descriptor": descriptor,
+                "stream_state": {"server_upload_time": value},
+            },
+        }
+    ]
+
+    first = run("read", config, ("events",), state)
+    second = run("read", config, ("events",), first.state)
+
+    assert min(r.query["start"] for r in amplitude.requests) == ["20240101T14"]
+    assert len(first.records("events")) == (58 - 14) * 3
+    assert second.records("events") == []
+
+
+def test_a_state_later_than_now_loses_nothing_that_comes(
+    run: Run, config: dict[str, Any], clock: Clock
+) -> None:
+    state = [
+        {
+            "type": "STREAM",
+            "stream": {
+                "stream_descriptor": {"name": "events"},
+                "stream_state": {"server_upload_time": "20300101T00"},
+            },
+        }
+    ]
+    first = run("read", config, ("events",), state)
+    clock.set(NOW + timedelta(hours=5))
+
+    second = run("read", config, ("events",), first.state)
+
+    assert first.states("events")[-1]["server_upload_time"] == "20240103T10"
+    assert len(second.records("events")) == 5 * 3
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+@pytest.mark.parametrize(
+    ("stream", "path"),
+    [
+        ("active_users", "/api/2/users"),
+        ("average_session_length", "/api/2/sessions/average"),
+        ("cohorts", "/api/3/cohorts"),
+        ("annotations", "/api/3/annotations"),
+    ],
+)
+def test_an_error_is_never_an_empty_table(
+    run: Run, config: dict[str, Any], amplitude: Emulator, stream: str, path: str, status: int
+) -> None:
+    details = {"message": "Not here", "metadata": {"details": "Moved away"}}
+    body = json.dumps({"error": details}).encode()
+    amplitude.faults.append(Fault(path=path, status=status, body=body, times=None))
+
+    output = run("read", config, (stream,))
+
+    assert output.error is not None
+    assert output.statuses(stream)[-1] == "INCOMPLETE"
+    assert any("Not here (Moved away)" in error["message"] for error in output.errors)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"series": [[1]], "xValues": ["2024-01-01", "2024-01-02"]}, "1 values for 2 days"),
+        (
+            {"series": [[1], [2]], "seriesLabels": ["US", "US"], "xValues": ["2024-01-01"]},
+            "'US' occurs more than once",
+        ),
+        (
+            {"series": [[1], [2]], "seriesLabels": ["US"], "xValues": ["2024-01-01"]},
+            "1 labels for 2",
+        ),
+        ({"xValues": ["2024-01-01"]}, "no data.xValues and data.series"),
+    ],
+)
+def test_a_table_whose_parts_do_not_fit_is_an_error_that_names_them(
+    run: Run, config: dict[str, Any], amplitude: Emulator, data: dict[str, Any], words: str
+) -> None:
+    body = json.dumps({"data": data}).encode()
+    amplitude.faults.append(Fault(path="/api/2/users", replace=lambda _: body, times=None))
+
+    output = run("read", config, ("active_users",))
+
+    assert output.records("active_users") == []
+    assert any(words in error["message"] for error in output.errors)
+
+
+def test_labels_may_come_as_the_documentation_has_them(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    data = {"series": [[5], [7]], "seriesMeta": ["US", "DE"], "xValues": ["2024-01-01T00:00:00"]}
+    body = json.dumps({"data": data}).encode()
+    amplitude.faults.append(Fault(path="/api/2/users", replace=lambda _: body, times=None))
+
+    output = run("read", config, ("active_users",))
+
+    assert output.records("active_users") == [
+        {"date": "2024-01-01", "statistics": {"US": 5, "DE": 7}}
+    ]
