@@ -5,6 +5,7 @@ The CDK's own way, a queue item and several copies for each event, costs more th
 """
 
 import base64
+import gc
 import json
 import logging
 import os
@@ -543,6 +544,8 @@ def main() -> None:
     PRINT_BUFFER.flush_interval = FLUSH_SECONDS
     try:
         entrypoint = Entrypoint(build(arguments))
+        # What was built so far stays to the end: the collector need not walk it for every few events.
+        gc.freeze()
         with PRINT_BUFFER:
             for message in entrypoint.run(parsed):
                 termination.writing = True

@@ -18,7 +18,7 @@ from hypothesis import settings
 from emulator import Emulator, Project
 from source_amplitude.source import Entrypoint, build
 
-settings.register_profile("quick", max_examples=25, deadline=None, print_blob=True)
+settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("fuzz", max_examples=3_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
