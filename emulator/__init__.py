@@ -9,7 +9,7 @@ Emulated, after these pages of Amplitude's documentation (amplitude.com/docs/...
   list of events; days of the project's time zone, zeros before they begin, lower figures until two days after
   they end; the cost budget, five requests in flight, and the texts of the 429
 - apis/analytics/chart-annotations: version 3 with its filters, categories, and version 2 as it was
-- apis/analytics/behavioral-cohorts: the list; the download in three steps, with its redirect
+- apis/analytics/behavioral-cohorts: the list; the download in three steps, with its limits and its redirect
 - apis/analytics/taxonomy: the five lists and their items, the hourly budget
 - apis/analytics/user-privacy: the list of deletion jobs
 - Plans, and faults of any status, delay or damage
@@ -18,8 +18,8 @@ Not emulated:
 
 - apis/analytics/dashboard-rest: what segments do to figures (they only cost); weeks and months are their best
   day; other group-bys than country; segmentation, funnels, retention, revenue, real time, user search
-- apis/analytics/behavioral-cohorts: uploads, the monthly quota, four downloads in parallel
-- apis/analytics/taxonomy: writing, four requests in flight; apis/analytics/user-privacy: writing, its limits
+- apis/analytics/behavioral-cohorts: uploads
+- apis/analytics/taxonomy: writing, four requests in flight; apis/analytics/user-privacy: writing
 - apis/analytics/releases, lookup-table, user-profile, apis/experiment, session replay: nothing of them
 - What no source describes, such as the body of a 504 or the words of most 400s: those here are made up
 """

@@ -1,7 +1,7 @@
 """What the routes share: the project, its plan and what it has spent."""
 
 from emulator.answers import RefusedError, Request
-from emulator.limits import COHORT_DOWNLOADS, DASHBOARD, TAXONOMY, Budget
+from emulator.limits import COHORT_DOWNLOADS, DASHBOARD, DELETIONS, TAXONOMY, Budget
 from emulator.project import Project
 
 PLANS = {
@@ -43,8 +43,14 @@ class Api:
                 "dashboard": DASHBOARD,
                 "taxonomy": TAXONOMY,
                 "cohorts": COHORT_DOWNLOADS,
+                "deletions": DELETIONS,
             }.items()
         }
+
+    @property
+    def files_url(self) -> str:
+        """The root of the host that keeps files: another than the API's."""
+        raise NotImplementedError
 
     def wait(self, seconds: float) -> None:
         """Let time pass before an answer."""

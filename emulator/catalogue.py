@@ -1,5 +1,9 @@
-"""What an emulated project holds beside its events: fixed, in the forms that were recorded."""
+"""What an emulated project holds beside its events: fixed, in the forms that were recorded.
 
+Times are those of a project that starts in 2024; another's are moved by as many days.
+"""
+
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from emulator.event import EVENT_TYPES
@@ -36,6 +40,18 @@ ANNOTATIONS: list[dict[str, Any]] = [
     },
 ]
 """In the form of version 3; version 2 has `date` instead of the times."""
+
+
+FIRST = date(2024, 1, 1)
+
+
+def annotations(start: date) -> list[dict[str, Any]]:
+    """The annotations of a project that starts on a day."""
+    return [{**a, **{key: _moved(a[key], start) for key in ("start", "end")}} for a in ANNOTATIONS]
+
+
+def _moved(text: str | None, start: date) -> str | None:
+    return text and (datetime.fromisoformat(text) + (start - FIRST)).isoformat()
 
 
 def cohorts(app: int) -> list[dict[str, Any]]:
@@ -161,23 +177,24 @@ TAXONOMY: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def deletions(app: int) -> list[dict[str, Any]]:
+def deletions(app: int, start: date) -> list[dict[str, Any]]:
     """The jobs that remove users, one a day."""
-    return [
-        {
-            "day": day,
-            "status": status,
-            "amplitude_ids": [
-                {
-                    "amplitude_id": 731_550_000_000 + number,
-                    "requester": "ana@example.com",
-                    "requested_on_day": day,
-                }
-            ],
-            "app": str(app),
-            "active_scrub_done_date": "2024-01-05" if status == "done" else None,
+    jobs = []
+    for number, status in enumerate(["done", "submitted", "staging"]):
+        day = str(start + timedelta(days=number))
+        user = {
+            "amplitude_id": 731_550_000_000 + number,
+            "requester": "ana@example.com",
+            "requested_on_day": day,
         }
-        for number, (day, status) in enumerate(
-            [("2024-01-01", "done"), ("2024-01-02", "submitted"), ("2024-01-03", "staging")]
+        done = str(start + timedelta(days=4)) if status == "done" else None
+        jobs.append(
+            {
+                "day": day,
+                "status": status,
+                "amplitude_ids": [user],
+                "app": str(app),
+                "active_scrub_done_date": done,
+            }
         )
-    ]
+    return jobs

@@ -8,6 +8,7 @@ from typing import Any
 from emulator import catalogue
 from emulator.answers import Answer, RefusedError, Request, answer
 from emulator.api import Api
+from emulator.limits import COHORT_JOBS, too_many
 
 SIGNED_SECONDS = 60
 
@@ -25,6 +26,8 @@ def request_download(api: Api, request: Request, cohort: str) -> Answer:
     """Start a job that writes a cohort's members."""
     api.require("cohorts")
     _cohort(api, cohort)
+    if api.budget and sum(asked < 2 for _, asked in api.jobs.values()) >= COHORT_JOBS:
+        raise too_many("concurrent", 1)
     api.spend(request, "cohorts", 1)
     props = request.value("props") == "1"
     number = random.Random(f"{cohort} {props} {request.query.get('propKeys')} {len(api.jobs)}")
@@ -44,14 +47,15 @@ def download_status(api: Api, _request: Request, job: str) -> Answer:
 
 
 def download_file(api: Api, _request: Request, job: str) -> Answer:
-    """Redirect to a signed address that holds for a minute."""
+    """Redirect to a signed address of another host, which holds for a minute."""
     api.require("cohorts")
     _, asked = _job(api, job)
     if asked < 2:
         raise RefusedError(400, "The job is not completed")
     token = f"{job}-{len(api.signed)}"
     api.signed[token] = (job, api.project.now().timestamp() + SIGNED_SECONDS)
-    return Answer(b"", 302, "text/plain", {"Location": f"/signed/cohorts/{token}.csv"})
+    location = f"{api.files_url}/signed/cohorts/{token}.csv"
+    return Answer(b"", 302, "text/plain", {"Location": location})
 
 
 def signed_file(api: Api, request: Request, token: str) -> Answer:

@@ -11,7 +11,10 @@ HOUR = timedelta(hours=1)
 DASHBOARD = {"concurrent": (1_000, timedelta(minutes=5)), "rate": (108_000, HOUR)}
 """Cost of dashboard queries (apis/analytics/dashboard-rest#rate-limits), by the 429's own word."""
 TAXONOMY = {"rate": (7_200, HOUR)}
-COHORT_DOWNLOADS = {"rate": (60, timedelta(minutes=10))}
+COHORT_DOWNLOADS = {"rate": (60, timedelta(minutes=10)), "monthly": (500, timedelta(days=30))}
+COHORT_JOBS = 4
+"""Downloads of cohorts at work at once."""
+DELETIONS = {"rate": (1, timedelta(seconds=1))}
 REQUESTS_IN_FLIGHT = 5
 
 

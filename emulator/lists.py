@@ -15,7 +15,7 @@ def annotations(api: Api, request: Request) -> Answer:
     category, chart = request.value("category"), request.value("chart_id")
     if category and chart:
         raise RefusedError(400, "category and chart_id exclude each other")
-    found = catalogue.ANNOTATIONS
+    found = catalogue.annotations(api.project.start.date())
     if category:
         found = [a for a in found if a["category"] and category in map(str, a["category"].values())]
     if chart:
@@ -36,14 +36,16 @@ def annotations(api: Api, request: Request) -> Answer:
 def annotation(api: Api, _request: Request, number: str) -> Answer:
     """One annotation by its id."""
     api.require("annotations")
-    return answer({"data": _one(catalogue.ANNOTATIONS, number)})
+    return answer({"data": _one(catalogue.annotations(api.project.start.date()), number)})
 
 
 def annotations_v2(api: Api, request: Request) -> Answer:
     """The list as it was before December 2025, and still is."""
     api.require("annotations")
     number = request.value("id")
-    found = [_one(catalogue.ANNOTATIONS, number)] if number else catalogue.ANNOTATIONS
+    found = catalogue.annotations(api.project.start.date())
+    if number:
+        found = [_one(found, number)]
     data = [
         {"id": a["id"], "date": a["start"][:10], "label": a["label"], "details": a["details"]}
         for a in found
@@ -78,10 +80,12 @@ def taxonomy(api: Api, request: Request, kind: str, name: str | None = None) -> 
     found = catalogue.TAXONOMY[kind]
     if request.value("showDeleted") != "true":
         found = [item for item in found if not item.get("deleted")]
-    # Documented as a form in the body of a GET; without it only what all types share is listed.
+    # Documented as a form in the body of a GET, for one group property in the query too; without it only what
+    # all types share is listed.
     axis = {"event-property": "event_type", "group-property": "group_type"}.get(kind)
     if axis:
-        found = [item for item in found if item[axis] == request.value(axis)]
+        wanted = request.form.get(axis) or (request.query.get(axis, []) if name else [])
+        found = [item for item in found if item[axis] == (wanted[0] if wanted else None)]
     if name is None:
         return answer({"success": True, "data": found})
     key = {"category": "name", "event": "event_type"}.get(kind, kind.replace("-", "_"))
@@ -103,4 +107,6 @@ def deletions(api: Api, request: Request) -> Answer:
     first, last = bounds
     if first > last:
         raise RefusedError(400, "start_day must be before end_day")
-    return answer([j for j in catalogue.deletions(api.project.app) if first <= j["day"] <= last])
+    api.spend(request, "deletions", 1)
+    jobs = catalogue.deletions(api.project.app, api.project.start.date())
+    return answer([job for job in jobs if first <= job["day"] <= last])

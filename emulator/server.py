@@ -69,6 +69,11 @@ class Emulator(Api):
         """The root of the API."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
+    @property
+    def files_url(self) -> str:
+        """The same server by another name, as the files' host has a name of its own."""
+        return f"http://localhost:{self._server.server_port}"
+
     def start(self) -> "Emulator":
         """Begin to answer."""
         self._thread.start()

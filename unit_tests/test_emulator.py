@@ -453,14 +453,35 @@ def test_a_sixth_request_in_flight_is_429(amplitude: Emulator) -> None:
 def test_taxonomy_and_cohort_downloads_have_budgets_of_their_own(amplitude: Emulator) -> None:
     with requests.Session() as session:
         session.auth = (amplitude.api_key, amplitude.secret_key)
-        downloads = [
-            session.get(f"{amplitude.url}/api/5/cohorts/request/p81xq0z").status_code
-            for _ in range(61)
-        ]
+        downloads = []
+        for _ in range(61):
+            asked = session.get(f"{amplitude.url}/api/5/cohorts/request/p81xq0z")
+            downloads.append(asked.status_code)
+            for job in list(amplitude.jobs):
+                amplitude.jobs[job] = ("p81xq0z", 2)
     amplitude._budgets["taxonomy"].spend(7_200)
 
     assert downloads == [202] * 60 + [429]
     assert get(amplitude, "/api/2/taxonomy/event").status_code == 429
+
+
+def test_four_cohort_downloads_are_at_work_at_once(amplitude: Emulator) -> None:
+    answers = [get(amplitude, "/api/5/cohorts/request/p81xq0z") for _ in range(5)]
+
+    assert [answer.status_code for answer in answers] == [202] * 4 + [429]
+    job = answers[0].json()["request_id"]
+    for _ in range(2):
+        get(amplitude, f"/api/5/cohorts/request-status/{job}")
+    assert get(amplitude, "/api/5/cohorts/request/p81xq0z").status_code == 202
+
+
+def test_the_deletions_are_answered_once_a_second(amplitude: Emulator, time_of: Clock) -> None:
+    query = {"start_day": "2024-01-01", "end_day": "2024-01-02"}
+    first, second = (get(amplitude, "/api/2/deletions/users", params=query) for _ in range(2))
+    time_of.now += timedelta(seconds=1)
+    third = get(amplitude, "/api/2/deletions/users", params=query)
+
+    assert [answer.status_code for answer in (first, second, third)] == [200, 429, 200]
 
 
 # -- cohorts, annotations, taxonomy, deletions -----------------------------------------------------
@@ -497,12 +518,14 @@ def test_a_cohorts_members_are_downloaded_in_three_steps(
     assert (first.status_code, first.json()["async_status"]) == (202, "JOB INPROGRESS")
     assert (second.status_code, second.json()["async_status"]) == (200, "JOB COMPLETED")
     assert moved.status_code == 302
-    assert get(amplitude, signed).status_code == 400
-    rows = get(amplitude, signed, auth=None).text.splitlines()
+    assert signed.startswith(amplitude.files_url)
+    both = requests.get(signed, auth=(amplitude.api_key, amplitude.secret_key), timeout=10)
+    assert both.status_code == 400
+    rows = requests.get(signed, timeout=10).text.splitlines()
     assert rows[0] == "amplitude_id,user_id,a,b"
     assert len(rows) == 121
     time_of.now += timedelta(minutes=1)
-    assert get(amplitude, signed, auth=None).status_code == 403
+    assert requests.get(signed, timeout=10).status_code == 403
 
 
 def test_an_unknown_cohort_and_an_unknown_job_are_404(amplitude: Emulator) -> None:
@@ -576,12 +599,20 @@ def test_taxonomy_lists_are_wrapped_and_their_items_found(amplitude: Emulator) -
     assert len(shown["data"]) == 2
 
 
-@pytest.mark.parametrize("place", ["data", "params"])
-def test_an_event_type_may_come_as_a_form_or_in_the_query(amplitude: Emulator, place: str) -> None:
-    answer = get(
-        amplitude, "/api/2/taxonomy/event-property", **{place: {"event_type": "revenue_amount"}}
-    )
-    assert [item["event_property"] for item in answer.json()["data"]] == ["$price"]
+def test_an_event_type_comes_as_a_form_and_in_the_query_it_is_not_seen(amplitude: Emulator) -> None:
+    wanted = {"event_type": "revenue_amount"}
+    form = get(amplitude, "/api/2/taxonomy/event-property", data=wanted).json()["data"]
+    query = get(amplitude, "/api/2/taxonomy/event-property", params=wanted).json()["data"]
+
+    assert [item["event_property"] for item in form] == ["$price"]
+    assert [item["event_property"] for item in query] == ["coupon"]
+
+
+def test_one_group_property_takes_its_type_from_the_query_too(amplitude: Emulator) -> None:
+    path = "/api/2/taxonomy/group-property/grp:tier"
+
+    assert get(amplitude, path, params={"group_type": "org"}).json()["data"]["type"] == "string"
+    assert get(amplitude, path).status_code == 400
 
 
 def test_deletions_are_a_bare_list_within_their_days(amplitude: Emulator) -> None:
