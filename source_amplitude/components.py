@@ -1,4 +1,4 @@
-"""What the manifest cannot say: the export's archive, the export's errors, a matrix of daily values.
+"""What the manifest cannot say: the export's archive, failures in Amplitude's words, tables of figures.
 
 One self-contained file: the Connector Builder executes its text with the CDK beside it and nothing else.
 It therefore has no `from __future__ import annotations`, no relative import and no `__file__`.
@@ -13,16 +13,22 @@ import zlib
 from collections.abc import Generator, Iterator, Mapping, MutableMapping
 from dataclasses import InitVar, dataclass
 from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from tempfile import TemporaryFile
 from typing import IO, Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import orjson
+import pytz
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.decoders.decoder import Decoder
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
+from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 from airbyte_cdk.sources.declarative.requesters.error_handlers import DefaultErrorHandler
+from airbyte_cdk.sources.declarative.transformations import RecordTransformation
+from airbyte_cdk.sources.streams.http.error_handlers import BackoffStrategy
 from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
     SUCCESS_RESOLUTION,
     ErrorResolution,
@@ -104,13 +110,17 @@ def rfc3339(value: Any) -> Any:
 
 
 def envelope(response: requests.Response) -> str:
-    """Amplitude's own words in an error answer: `message (details)`, or nothing when there are none."""
+    """Amplitude's own words in an error answer: `message (details)`, or nothing when there are none.
+
+    The taxonomy says `errors: [{message}]` where all others say `error: {message, metadata: {details}}`.
+    """
     try:
-        error = response.json()["error"]
-        words = [error.get("message"), (error.get("metadata") or {}).get("details")]
-    except (ValueError, KeyError, TypeError, AttributeError):
+        body = response.json()
+        error = body.get("error") or body["errors"][0]
+        words, details = error.get("message"), (error.get("metadata") or {}).get("details")
+    except (ValueError, LookupError, TypeError, AttributeError):
         return ""
-    return " - ".join(str(word) for word in words if word)
+    return f"{words} ({details})" if words and details else str(words or details or "")
 
 
 class DamagedArchiveError(Exception):
@@ -359,8 +369,191 @@ class ExportDecoder(Decoder):
         logging.getLogger("airbyte").warning(text)
 
 
+MOST_EPOCH_SECONDS = 10**11
+HOUR_SECONDS = 3600
+LIMITS = {
+    # The 429's own words (apis/analytics/dashboard-rest#rate-limits), and how long the limit needs.
+    "concurrent limit": (300, "five minutes"),
+    "rate limit": (HOUR_SECONDS, "an hour"),
+}
+LONGEST_WAIT_SECONDS = 6 * HOUR_SECONDS
+
+
 @dataclass
-class ExportErrorHandler(DefaultErrorHandler):
+class Waits(BackoffStrategy):
+    """Turn a failed request into the seconds to wait before it is sent again.
+
+    What `Retry-After` says, in seconds or as a date; else what the limit that a 429 names needs; else 10, 20,
+    40, ... seconds.
+    """
+
+    name: str
+
+    def backoff_time(
+        self,
+        response_or_exception: requests.Response | requests.RequestException | None,
+        attempt_count: int,
+    ) -> float:
+        """The seconds; the log says what a 429 is waited for."""
+        growing = float(5 * 2**attempt_count)
+        response = response_or_exception
+        if not isinstance(response, requests.Response):
+            return growing
+        seconds, why = _retry_after(response.headers.get("Retry-After")), "as Amplitude asks"
+        if response.status_code != 429:
+            return seconds or growing
+        if not seconds:
+            words = envelope(response).lower()
+            seconds, why = growing, "since Amplitude names no limit"
+            for limit, (needs, span) in LIMITS.items():
+                if limit in words:
+                    seconds, why = needs, f"for Amplitude's limit of {span}"
+        logging.getLogger("airbyte").info(
+            f"Amplitude takes no more requests for {self.name} now (429): waiting {seconds:.0f} s, {why}."
+        )
+        return seconds
+
+
+def _retry_after(value: str | None) -> float:
+    """The seconds of a `Retry-After` header, 0 where there is none (RFC 9110, section 10.2.3)."""
+    try:
+        return max(0.0, float(value or 0))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(str(value))
+        return float(max(0.0, (moment - datetime.now(timezone.utc)).total_seconds()))
+    except (ValueError, TypeError):
+        return 0.0
+
+
+@dataclass
+class AmplitudeErrorHandler(DefaultErrorHandler):
+    """Turn an answer, or its absence, into what to do about it, in Amplitude's own words.
+
+    - 429, 5xx, time-outs and lost connections are asked again (`Waits`), then transient_error
+    - 401, 403, and 404 of the taxonomy: config_error, with the hint to the region or to the plan
+    - 400 for a property that the project has not: config_error; any other 4xx: system_error
+    - 200 without the list under `data_field`: system_error, so that a table is never emptied by mistake
+
+    Raised here, since the CDK's own way writes header and body to the log.
+    While `check` runs (`ask_again: false` in the config), nothing is asked twice.
+    """
+
+    name: str = ""
+    data_field: str | None = None
+    max_time: int = LONGEST_WAIT_SECONDS
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
+        super().__post_init__(parameters)
+        self.backoff_strategies = [Waits(self.name)]
+        self._tries: WeakKeyDictionary[requests.PreparedRequest, int] = WeakKeyDictionary()
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do.
+
+        Raises:
+            AirbyteTracedException: it is no use to ask again.
+        """
+        response = response_or_exception
+        if isinstance(response, requests.Response):
+            if response.ok:
+                if self.data_field is not None:
+                    self._expect_list(response, self.data_field)
+                return SUCCESS_RESOLUTION
+            if response.status_code not in (408, 429) and response.status_code < 500:
+                raise self.refusal(response)
+        request = getattr(response, "request", None)
+        if isinstance(request, requests.PreparedRequest):
+            self._tries[request] = tries = self._tries.get(request, 0) + 1
+            if tries > int(self.max_retries or 0) or not self.config.get("ask_again", True):
+                raise self.failure(FailureType.transient_error, self._passing(response, tries))
+        return super().interpret_response(response)
+
+    def _passing(self, response: requests.Response | Exception | None, tries: int) -> str:
+        """What to say of a failure that may pass, and has not."""
+        if tries > 1:
+            last = type(response).__name__
+            if isinstance(response, requests.Response):
+                last = f"{response.status_code}{_said(response)}"
+            return (
+                f"Amplitude did not answer for {self.name}, {tries} times over (the last: {last}). The next"
+                " sync goes on from here; if it stays, look at Amplitude's status page."
+            )
+        if not isinstance(response, requests.Response):
+            host = urlsplit(str(getattr(getattr(response, "request", None), "url", ""))).netloc
+            return (
+                f"Amplitude cannot be reached at {host} ({type(response).__name__}). Check the network and"
+                " the data region, then test again."
+            )
+        if response.status_code == 429:
+            return (
+                f"Amplitude takes no more requests of this project for now (429{_said(response)}). Its limits"
+                " pass within the hour: test again then."
+            )
+        return (
+            f"Amplitude could not answer for {self.name} ({response.status_code}{_said(response)})."
+            " Test again in a few minutes."
+        )
+
+    def refusal(self, response: requests.Response) -> AirbyteTracedException:
+        """The error for an answer of 4xx."""
+        status, said = response.status_code, _said(response)
+        words = said.lower()
+        if status == 401 or (status == 403 and re.search(r"key|secret|credential", words)):
+            return self.failure(
+                FailureType.config_error,
+                f"Amplitude refused the keys when asked for {self.name} ({status}{said}). Check the API"
+                " key, the secret key and the data region: a key of the other region looks like a wrong key.",
+            )
+        if status == 403 or (status == 404 and "/taxonomy/" in str(response.url)):
+            return self.failure(
+                FailureType.config_error,
+                f"Amplitude does not let this project read {self.name} ({status}{said}): its plan may not"
+                " include it. Leave the stream out; if no stream works, check the keys and the data region.",
+            )
+        if status == 400 and "user property" in words:
+            return self.failure(
+                FailureType.config_error,
+                f"Amplitude cannot group {self.name} by country ({status}{said}): turn off"
+                " `active_users_group_by_country`.",
+            )
+        return self.failure(
+            FailureType.system_error,
+            f"Amplitude could not answer the request for {self.name} ({status}{said}). Nothing was read;"
+            " try again, and open an issue if it stays.",
+        )
+
+    def failure(self, kind: FailureType, message: str) -> AirbyteTracedException:
+        """An error of this stream."""
+        return AirbyteTracedException(
+            message=message, internal_message=f"{self.name}: {message}", failure_type=kind
+        )
+
+    def _expect_list(self, response: requests.Response, field: str) -> None:
+        try:
+            body = response.json()
+            found = body[field] if field else body
+        except (ValueError, LookupError, TypeError):
+            found = None
+        if not isinstance(found, list):
+            raise self.failure(
+                FailureType.system_error,
+                f"Amplitude's answer for {self.name} is not the list that its documentation promises"
+                f" ({response.status_code}{_said(response)}). Nothing was read; try again, and open an issue"
+                " if it stays.",
+            )
+
+
+def _said(response: requests.Response) -> str:
+    words = envelope(response)
+    return f": {words}" if words else ""
+
+
+@dataclass
+class ExportErrorHandler(AmplitudeErrorHandler):
     """Turn an Export API failure into what to do about it.
 
     404 is a window without events.
@@ -380,7 +573,7 @@ class ExportErrorHandler(DefaultErrorHandler):
         response = response_or_exception
         if not isinstance(response, requests.Response):
             return super().interpret_response(response)
-        if response.ok:
+        if response.ok:  # before anything looks at the body, which is streamed
             return SUCCESS_RESOLUTION
         words = envelope(response)
         if response.status_code == 404:
@@ -401,21 +594,21 @@ class ExportErrorHandler(DefaultErrorHandler):
                 f"{response.status_code}{' ' if words else ''}{words}",
             )
         if response.status_code == 400:
-            # Raised here, since the CDK's own way writes the body to the log.
-            raise AirbyteTracedException(
-                message=f"Amplitude refused the export: {words}. Correct the dates or options it names.",
-                internal_message="export answered 400",
-                failure_type=FailureType.config_error,
+            raise self.failure(
+                FailureType.config_error,
+                f"Amplitude refused the export: {words}. Correct the dates or options it names.",
             )
         return super().interpret_response(response)
 
 
 @dataclass
 class SeriesExtractor(RecordExtractor):
-    """Turn a dashboard answer, `series[label][day]`, into one record a day.
+    """Turn a dashboard answer, `series[label][position]` and `xValues[position]`, into records.
 
     `values: statistics` gives `{"date", "statistics": {label: value}}`, the label `all` when ungrouped;
-    `values: length` gives `{"date", "length"}` from the only series.
+    `values: users` gives `{"date", "segment": label, "users": value}`;
+    `values: bins` gives `{"bin", "sessions"}` from the only series, whose positions are bins and not days;
+    any other name gives `{"date", name: value}` from the only series.
     No series gives no records.
 
     Raises:
@@ -429,7 +622,7 @@ class SeriesExtractor(RecordExtractor):
     parameters: InitVar[Mapping[str, Any] | None] = None
 
     def extract_records(self, response: requests.Response) -> Iterator[dict[str, Any]]:
-        """Yield the records of a response, oldest day first."""
+        """Yield the records of a response, in its order."""
         try:
             data = response.json()["data"]
             days, series = data["xValues"], data["series"]
@@ -441,15 +634,17 @@ class SeriesExtractor(RecordExtractor):
         for label, values in zip(labels, series, strict=True):
             if len(values) != len(days):
                 raise _misfit(f"{label!r} has {len(values)} values for {len(days)} days")
-        for position, day in enumerate(days):
-            record: dict[str, Any] = {"date": str(day)[:10]}
+        for day, *figures in zip(days, *series, strict=True):
+            date = str(day)[:10]
             if self.values == "statistics":
-                record[self.values] = {
-                    label: values[position] for label, values in zip(labels, series, strict=True)
-                }
+                yield {"date": date, "statistics": dict(zip(labels, figures, strict=True))}
+            elif self.values == "users":
+                for label, figure in zip(labels, figures, strict=True):
+                    yield {"date": date, "segment": label, "users": figure}
+            elif self.values == "bins":
+                yield {"bin": str(day), "sessions": figures[0]}
             else:
-                record[self.values] = series[0][position]
-            yield record
+                yield {"date": date, self.values: figures[0]}
 
     def _labels(self, data: Mapping[str, Any], count: int) -> list[str]:
         """The labels of the series: `seriesLabels`, else `seriesMeta` where those are strings."""
@@ -466,9 +661,82 @@ class SeriesExtractor(RecordExtractor):
         names = ["all" if label == 0 else str(label) for label in names]
         if doubles := sorted({name for name in names if names.count(name) > 1}):
             raise _misfit(f"the label {doubles[0]!r} occurs more than once")
-        if self.values != "statistics" and count != 1:
+        if self.values not in ("statistics", "users") and count != 1:
             raise _misfit(f"it has {count} series where one is expected")
         return names
+
+
+@dataclass
+class LatestDay(StateMigration):
+    """Turn a daily state into the form `YYYY-MM-DD`, and one later than today into today's.
+
+    Today is the project's (`project_timezone`): a day that has not begun there cannot have been read.
+    """
+
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
+        """Whether the state has another form or a day to come."""
+        return bool(stream_state.get("date")) and stream_state != self.migrate(stream_state)
+
+    def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The state as this version saves it."""
+        digits = re.sub(r"\D", "", str(stream_state["date"]))[:8]
+        today = datetime.now(pytz.timezone(self.config.get("project_timezone") or "UTC")).date()
+        return {"date": min(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", str(today))}
+
+
+@dataclass
+class EpochSeconds(RecordTransformation):
+    """Turn a cohort's four times into seconds since 1970, where an answer has milliseconds."""
+
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def transform(
+        self,
+        record: dict[str, Any],
+        config: Mapping[str, Any] | None = None,
+        stream_state: Mapping[str, Any] | None = None,
+        stream_slice: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change the record in place; in seconds the limit is the year 5138."""
+        for key in ("createdAt", "lastComputed", "lastMod", "last_viewed"):
+            if (record.get(key) or 0) > MOST_EPOCH_SECONDS:
+                record[key] //= 1000
+
+
+@dataclass
+class MemberProperties(RecordTransformation):
+    """Turn a row of a cohort's CSV into a member: two ids, and all other columns under `properties`.
+
+    Raises:
+        AirbyteTracedException: system_error when the file has no column `amplitude_id`.
+    """
+
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def transform(
+        self,
+        record: dict[str, Any],
+        config: Mapping[str, Any] | None = None,
+        stream_state: Mapping[str, Any] | None = None,
+        stream_slice: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change the row in place; empty cells become null."""
+        if not str(record.get("amplitude_id") or "").isdecimal():
+            raise AirbyteTracedException(
+                message="The file of a cohort's members has no column `amplitude_id` of numbers; try again,"
+                " and open an issue if it stays.",
+                internal_message="malformed file of cohort members",
+                failure_type=FailureType.system_error,
+            )
+        row = {name: value or None for name, value in record.items()}
+        record.clear()
+        record["cohort_id"] = (stream_slice or {}).get("cohort_id")
+        record["amplitude_id"] = int(row.pop("amplitude_id") or 0)
+        record["user_id"] = row.pop("user_id", None)
+        record["properties"] = row
 
 
 def _lenient(line: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 A worker downloads and verifies an export window; the main thread reads its lines and emits them.
 The CDK's own way, a queue item and several copies for each event, costs more than all of that together.
+Every other stream is read by one worker, one request after another.
 """
 
 import base64
@@ -12,22 +13,24 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import threading
 import time
 from argparse import Namespace
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import orjson
+import pytz
+import yaml
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.exception_handler import init_uncaught_exception_handler
 from airbyte_cdk.logger import PRINT_BUFFER, is_platform_debug_log_enabled
 from airbyte_cdk.models import (
+    AirbyteConnectionStatus,
     AirbyteMessage,
     AirbyteRecordMessage,
     AirbyteStateMessage,
@@ -37,11 +40,14 @@ from airbyte_cdk.models import (
     FailureType,
     Type,
 )
+from airbyte_cdk.models import Status as ConnectionStatus
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
+    ConcurrentDeclarativeSource,
+)
 from airbyte_cdk.sources.declarative.retrievers import SimpleRetriever
-from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
-from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
+from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor, Cursor
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
 from airbyte_cdk.sources.streams.concurrent.partitions.partition_generator import PartitionGenerator
@@ -50,7 +56,6 @@ from airbyte_cdk.sources.streams.http.request_window_split_exception import (
 )
 from airbyte_cdk.sources.types import Record
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
-from airbyte_cdk.utils.constants import ENV_REQUEST_CACHE_PATH
 from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from jsonschema import Draft7Validator
@@ -61,7 +66,11 @@ from source_amplitude.cursor import HOUR, ExportCursor, Window, stream_slice
 
 MANIFEST = Path(__file__).with_name("manifest.yaml")
 DOWNLOADS = 4
-"""Exports in flight at once, of the five requests that Amplitude allows a project."""
+"""Requests in flight of the five that Amplitude allows a project; the fifth is the daily streams'."""
+ARCHIVES = 8
+"""Exports on disk at once: those in flight, and those that wait to be emitted."""
+PROBES = ("events_list", "annotations", "cohorts")
+"""Streams that the check asks for, one cheap request each; the first is on every plan."""
 LINES_BYTES = 256 * 1024
 """Serialized records that are written at once."""
 GRACE_SECONDS = 4
@@ -70,8 +79,22 @@ DOWNLOAD_TRIES = 3
 """How often a window is fetched whose archive arrives damaged, before it is split."""
 
 
-class SourceAmplitude(YamlDeclarativeSource):
-    """The streams of the manifest, `events` with a cursor of its own and past the CDK's queue of records."""
+def manifest() -> dict[str, Any]:
+    """The manifest as this process runs it: workers that may wait, and one error handler for all streams."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(MANIFEST.read_text("utf-8"), loader)
+    document["concurrency_level"]["default_concurrency"] = ARCHIVES + len(document["streams"])
+    # What stands there is for the Connector Builder's check.
+    del document["definitions"]["events_list"]["retriever"]["requester"]["error_handler"]
+    return document
+
+
+class SourceAmplitude(ConcurrentDeclarativeSource):
+    """The streams of the manifest, `events` with a cursor of its own and past the CDK's queue of records.
+
+    At most five requests are in flight: `DOWNLOADS` of events and lists, and one of the daily streams, which
+    often wait for their budget and hold up nothing else.
+    """
 
     def __init__(
         self,
@@ -85,17 +108,50 @@ class SourceAmplitude(YamlDeclarativeSource):
         """
         self.serialize = False
         self._handover = Handover()
+        self._downloads = threading.BoundedSemaphore(DOWNLOADS)
+        self._daily = threading.BoundedSemaphore(1)
         super().__init__(
-            path_to_yaml=str(MANIFEST), catalog=catalog, config=dict(config or {}), state=state
+            catalog=catalog, config=dict(config or {}), state=state, source_config=manifest()
         )
 
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
         """The manifest's streams, in its order."""
         return [
-            self._export(stream) if stream.name == "events" else stream
+            self._export(stream) if stream.name == "events" else self._sequential(stream)
             for stream in super().streams(config)
             if isinstance(stream, DefaultStream)
         ]
+
+    def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
+        """Prove the keys; a stream that the plan lacks is named, and fails nothing while another works."""
+        self._config = {**self._config, **self._source_config["check"]["config_overrides"]}
+        streams = {stream.name: stream for stream in self.streams(self._config)}
+        refusals: dict[str, str] = {}
+        for name in PROBES:
+            try:
+                for partition in streams[name].generate_partitions():
+                    next(iter(partition.read()), None)
+            except AirbyteTracedException as error:
+                refusals[name] = str(error.message)
+                if error.failure_type == FailureType.transient_error:
+                    return _status(ConnectionStatus.FAILED, refusals[name])
+        if len(refusals) == len(PROBES):
+            return _status(ConnectionStatus.FAILED, refusals[PROBES[0]])
+        for refusal in refusals.values():
+            logger.warning(refusal)
+        return _status(ConnectionStatus.SUCCEEDED, " ".join(refusals.values()) or None)
+
+    def _sequential(self, stream: DefaultStream) -> AbstractStream:
+        daily = isinstance(stream.cursor, ConcurrentCursor)
+        return DefaultStream(
+            partition_generator=WholeStream(stream, self._daily if daily else self._downloads),
+            name=stream.name,
+            json_schema=stream.get_json_schema,
+            primary_key=stream._primary_key,
+            cursor_field=stream._cursor_field,
+            logger=self.logger,
+            cursor=ClosedWithin(stream.cursor),
+        )
 
     def _export(self, stream: DefaultStream) -> AbstractStream:
         # The manifest says start, end, step and look-back; the CDK offers no public way to ask for them.
@@ -130,6 +186,7 @@ class SourceAmplitude(YamlDeclarativeSource):
                 saved,
                 send,
                 self._handover,
+                self._downloads,
             ),
             name=stream.name,
             json_schema=stream.get_json_schema,
@@ -159,6 +216,82 @@ class SourceAmplitude(YamlDeclarativeSource):
                     yield part
         finally:
             self._handover.close()
+
+
+def _status(status: ConnectionStatus, message: str | None) -> AirbyteConnectionStatus:
+    return AirbyteConnectionStatus(status=status, message=message)
+
+
+class WholeStream(PartitionGenerator):
+    """All partitions of a stream as one, so that a stream which waits for its budget holds one worker."""
+
+    def __init__(self, stream: DefaultStream, slot: threading.BoundedSemaphore) -> None:
+        """Read `stream` while `slot` is held, so that its requests are counted."""
+        self._stream, self._slot = stream, slot
+
+    def generate(self) -> Iterator[Partition]:
+        """Yield the one partition."""
+        yield WholePartition(self._stream, self._slot)
+
+
+class WholePartition(Partition):
+    """The partitions of a stream one after another, each closed as soon as it has been read."""
+
+    def __init__(self, stream: DefaultStream, slot: threading.BoundedSemaphore) -> None:  # noqa: D107
+        self._stream, self._slot = stream, slot
+
+    def read(self) -> Iterator[Record]:
+        """Yield the stream's records.
+
+        Raises:
+            AirbyteTracedException: a partition could not be read; those before it are in the state.
+        """
+        cursor = self._stream.cursor
+        with self._slot:
+            for partition in self._stream.generate_partitions():
+                for record in partition.read():
+                    yield record
+                    cursor.observe(record)
+                cursor.close_partition(partition)
+
+    def to_slice(self) -> Mapping[str, Any] | None:
+        """All of the stream."""
+        return None
+
+    def stream_name(self) -> str:
+        """The stream that is read."""
+        return self._stream.name
+
+    def __hash__(self) -> int:
+        """Tell the partitions of a source apart."""
+        return hash(self._stream.name)
+
+
+class ClosedWithin(Cursor):
+    """A cursor whose partitions are observed and closed where they are read."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        """Stand for `cursor`."""
+        self._cursor = cursor
+
+    @property
+    def state(self) -> MutableMapping[str, Any]:
+        """The state as it can be saved now."""
+        return self._cursor.state
+
+    def observe(self, record: Record) -> None:
+        """Do nothing: `WholePartition` has."""
+
+    def close_partition(self, partition: Partition) -> None:
+        """Do nothing: `WholePartition` has."""
+
+    def ensure_at_least_one_state_emitted(self) -> None:
+        """Emit the state, at a sync's end."""
+        self._cursor.ensure_at_least_one_state_emitted()
+
+    def should_be_synced(self, record: Record) -> bool:
+        """Ask the cursor."""
+        return self._cursor.should_be_synced(record)
 
 
 class RecordLines(AirbyteMessage):
@@ -296,13 +429,15 @@ class ExportPartitions(PartitionGenerator):
         saved: Callable[[Mapping[str, Any]], AirbyteMessage],
         send: Callable[[AirbyteMessage], None],
         handover: Handover,
+        downloads: threading.BoundedSemaphore,
     ) -> None:
         """Share the requester, the decoder and what was learned of sizes among all partitions."""
         self.stream = stream
         self.cursor = cursor
         self.requester = retriever.requester
         self.decoder: ExportDecoder = retriever.record_selector.extractor.decoder  # type: ignore[attr-defined]
-        self.downloads = threading.BoundedSemaphore(DOWNLOADS)
+        self.downloads = downloads
+        self.archives = threading.BoundedSemaphore(ARCHIVES)
         self.largest: timedelta | None = None
         self._saved, self._send, self._handover = saved, send, handover
 
@@ -342,7 +477,8 @@ class ExportPartition(Partition):
                 parts.extendleft(reversed(_halves(part)))
                 continue
             try:
-                self._export.hand_over(part, self._fetch(part))
+                with self._export.archives:
+                    self._export.hand_over(part, self._fetch(part))
             except RequestWindowSplitRequiredException as refusal:
                 if hours > HOUR:
                     # What is too large once is too large again: the rest of the sync asks for less.
@@ -445,20 +581,17 @@ class Entrypoint(AirbyteEntrypoint):
             for name in ("airbyte", self.logger.name):
                 logging.getLogger(name).setLevel(logging.DEBUG)
         specification = self.source.spec(self.logger)
-        # Streams that are read by others cache their answers here.
-        with tempfile.TemporaryDirectory(prefix="source-amplitude-") as folder:
-            os.environ[ENV_REQUEST_CACHE_PATH] = folder
-            config = self.source.configure(self.source.read_config(parsed_args.config), folder)
-            catalog = self.source.read_catalog(parsed_args.catalog)
-            state = self.source.read_state(parsed_args.state)
-            self.source.serialize = True  # type: ignore[attr-defined] # it is a SourceAmplitude
-            for message in self.read(specification, config, catalog, state):
-                if isinstance(message, RecordLines):
-                    yield message.text
-                elif record := message.record:
-                    yield serialized(record.stream, record.data, record.emitted_at).decode()
-                else:
-                    yield self.airbyte_message_to_string(message)
+        config = self.source.read_config(parsed_args.config)
+        catalog = self.source.read_catalog(parsed_args.catalog)
+        state = self.source.read_state(parsed_args.state)
+        self.source.serialize = True  # type: ignore[attr-defined] # it is a SourceAmplitude
+        for message in self.read(specification, config, catalog, state):
+            if isinstance(message, RecordLines):
+                yield message.text
+            elif record := message.record:
+                yield serialized(record.stream, record.data, record.emitted_at).decode()
+            else:
+                yield self.airbyte_message_to_string(message)
 
     @staticmethod
     def handle_record_counts(
@@ -500,6 +633,10 @@ class Entrypoint(AirbyteEntrypoint):
             raise _refusal("`start_date` lies in the future: choose a moment that has passed")
         if start and end and start >= end:
             raise _refusal("`start_date` is not before `end_date`: choose an earlier one")
+        if (zone := config.get("project_timezone")) and zone not in pytz.all_timezones_set:
+            raise _refusal(
+                "`project_timezone` is no IANA time zone: write it like America/Los_Angeles"
+            )
 
 
 def _what_is_wrong(error: ValidationError, specification: Mapping[str, Any]) -> str:
@@ -514,10 +651,12 @@ def _what_is_wrong(error: ValidationError, specification: Mapping[str, Any]) -> 
     if "minimum" in rule:
         return f"`{option}` must be a whole number from {rule['minimum']} to {rule['maximum']}: change it"
     form = rule.get("pattern_descriptor") or f"a {rule.get('type')}"
+    if rule.get("type") == "array":
+        form = "a list without doubles"
     if option == "api_url":
         form = "an https address, or http to 127.0.0.1, localhost or [::1]"
     example = (
-        f", such as {rule['examples'][0]}"
+        f", such as {json.dumps(rule['examples'][0])}"
         if rule.get("examples") and not rule.get("airbyte_secret")
         else ""
     )

@@ -23,13 +23,28 @@ settings.register_profile("fuzz", max_examples=3_000, deadline=None, print_blob=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 NOW = datetime(2024, 1, 3, 12, 30, tzinfo=timezone.utc)
-STREAMS = {
-    "events": ("uuid", "server_upload_time"),
-    "active_users": ("date", "date"),
-    "average_session_length": ("date", "date"),
-    "cohorts": ("id", None),
-    "annotations": ("id", None),
+STREAMS: dict[str, tuple[list[str], str | None]] = {
+    "events": (["uuid"], "server_upload_time"),
+    "active_users": (["date"], "date"),
+    "average_session_length": (["date"], "date"),
+    "cohorts": (["id"], None),
+    "annotations": (["id"], None),
+    "events_list": (["id"], None),
+    "new_users": (["date"], "date"),
+    "average_sessions_per_user": (["date"], "date"),
+    "session_length_distribution": (["date", "bin"], "date"),
+    "active_users_by_segment": (["date", "segment"], "date"),
+    "annotation_categories": (["id"], None),
+    "event_types": (["event_type"], None),
+    "event_categories": (["id"], None),
+    "event_properties": (["event_type", "event_property"], None),
+    "user_properties": (["user_property"], None),
+    "group_properties": (["group_property"], None),
+    "cohort_members": (["cohort_id", "amplitude_id"], None),
+    "deleted_users": (["day", "amplitude_id"], "day"),
 }
+"""Every stream's key and cursor."""
+DAILY = tuple(name for name, (_, cursor) in STREAMS.items() if cursor == "date")
 
 
 @dataclass
@@ -102,6 +117,7 @@ def run(tmp_path: Path) -> Run:
         state: list[dict[str, Any]] | None = None,
         take: int | None = None,
         debug: bool = False,
+        watch: Callable[[dict[str, Any]], None] | None = None,
     ) -> Output:
         arguments = [command, *(["--debug"] if debug else [])]
         files = {
@@ -125,6 +141,8 @@ def run(tmp_path: Path) -> Run:
             lines = entrypoint.run(entrypoint.parse_args(arguments))
             for line in lines:
                 output.messages.append(json.loads(line))
+                if watch:
+                    watch(output.messages[-1])
                 if take is not None and len(output.messages) >= take:
                     lines.close()  # type: ignore[attr-defined]
                     break
@@ -167,7 +185,8 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self._traveller.shift(timedelta(seconds=seconds))
+        # Not even a sleep of no seconds leaves a real clock where it was.
+        self._traveller.shift(timedelta(seconds=seconds, milliseconds=1))
 
 
 @pytest.fixture(autouse=True)
@@ -191,9 +210,15 @@ def amplitude(project: Project) -> Iterator[Emulator]:
 
 @pytest.fixture
 def config(amplitude: Emulator) -> dict[str, Any]:
+    return config_for(amplitude)
+
+
+def config_for(amplitude: Emulator, **more: Any) -> dict[str, Any]:
     return {
         "api_key": amplitude.api_key,
         "secret_key": amplitude.secret_key,
         "api_url": amplitude.url,
         "start_date": "2024-01-01T00:00:00Z",
+        "cohort_ids": ["p81xq0z", "zz7a1b2"],
+        **more,
     }

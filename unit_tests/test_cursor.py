@@ -165,6 +165,7 @@ def test_a_start_date_moved_earlier_is_warned_of(
 
     cursor(first.state, start=START - 24 * HOUR)
 
+    assert "start date was moved" in caplog.text
     assert "clear the stream" in caplog.text
 
 

@@ -188,7 +188,8 @@ def test_no_temporary_file_is_left_behind(tmp_path: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_a_limit_that_is_passed_names_its_option(option: str, value: int, content: bytes) -> None:
-    with pytest.raises(AirbyteTracedException, match=option):
+    words = f"over the limit of the decoder's option `{option}`"
+    with pytest.raises(AirbyteTracedException, match=words):
         decode(content, **{option: value})
 
 

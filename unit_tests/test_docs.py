@@ -56,3 +56,22 @@ def test_the_schemas_in_the_manifest_are_those_of_the_files() -> None:
     for name, schema in manifest()["schemas"].items():
         path = ROOT / "source_amplitude" / "schemas" / f"{name}.json"
         assert schema == json.loads(path.read_text())
+
+
+def test_each_row_of_what_goes_wrong_has_a_test_and_stands_in_the_product() -> None:
+    page = (ROOT / "docs" / "amplitude.md").read_text()
+    rows = page.split("## When something goes wrong")[1].split("\n## ")[0].splitlines()[4:]
+    tests = {path.name: path.read_text() for path in (ROOT / "unit_tests").glob("test_*.py")}
+    del tests["test_docs.py"]
+    product = "".join(path.read_text() for path in (ROOT / "source_amplitude").glob("*.py"))
+
+    for row in filter(None, rows):
+        for words in re.findall(r"`(.+?)`", row.split("|")[1]):
+            assert words in product, words
+            assert any(words in text for text in tests.values()), words
+
+
+def test_the_hand_written_part_of_the_manifest_stays_under_400_lines() -> None:
+    text = (ROOT / "source_amplitude" / "manifest.yaml").read_text()
+
+    assert text.partition("# Generated from")[0].count("\n") < 400

@@ -132,7 +132,10 @@ def test_a_400_that_names_another_cause_fails_at_once_in_amplitudes_words(
     output = run("read", {**config, "request_time_range": 8760}, ("events",))
 
     assert len(amplitude.requests) == 1
-    assert any(words in error["message"] for error in output.errors)
+    assert any(
+        "Amplitude refused the export" in e["message"] and words in e["message"]
+        for e in output.errors
+    )
     assert {error["failure_type"] for error in output.errors} <= {"config_error", None}
     assert output.records("events") == []
 
@@ -194,6 +197,7 @@ def test_a_refused_hour_names_amplitudes_words_and_the_way_out(
     message = next(e["message"] for e in output.errors if "20240102T05" in e["message"])
     assert "over 4 GB" in message
     assert "S3 export" in message
+    assert "were not read and will be asked for again" in message
 
 
 def test_a_line_that_is_not_json_fails_its_window_without_its_text(
@@ -205,6 +209,7 @@ def test_a_line_that_is_not_json_fails_its_window_without_its_text(
 
     assert output.statuses("events")[-1] == "INCOMPLETE"
     assert "Line 2" in output.text
+    assert "is not a JSON object" in output.text
     assert "ana@example.com" not in output.text
     assert output.states("events")[-1]["server_upload_time"] == "20240101T00"
 

@@ -1,0 +1,316 @@
+"""Figures by day: the right ones, of days that have begun, within Amplitude's budget."""
+
+import json
+import re
+import threading
+import time
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from emulator import Emulator, Fault, Project
+from emulator.answers import Request
+from unit_tests.conftest import DAILY, NOW, Clock, Output, Run, config_for
+
+DAY = timedelta(days=1)
+FIVE_MINUTES = timedelta(minutes=5)
+FIVE_YEARS = {"start_date": "2019-01-04T00:00:00Z"}
+
+
+def table(outputs: list[Output], stream: str) -> dict[str, dict[str, Any]]:
+    """What a warehouse holds that keeps the last row of each day."""
+    return {row["date"]: row for output in outputs for row in output.records(stream)}
+
+
+def most_in_five_minutes(requests: list[Request]) -> int:
+    spent = [(request.at, request.cost) for request in requests if request.status == 200]
+    return max(sum(c for at, c in spent if t <= at < t + FIVE_MINUTES) for t, _ in spent)
+
+
+def test_a_project_eight_hours_west_holds_each_finished_days_final_figure(
+    run: Run, clock: Clock
+) -> None:
+    start = datetime(2024, 1, 1, 9, tzinfo=timezone.utc)
+    outputs: list[Output] = []
+    state: list[dict[str, Any]] = []
+    with Emulator(Project(timezone="Etc/GMT+8")) as amplitude:
+        config = config_for(amplitude, project_timezone="Etc/GMT+8")
+        for hours in [*range(0, 6 * 24, 7), 9 * 24]:
+            now = start + timedelta(hours=hours)
+            clock.set(now)
+            output = run("read", config, DAILY, state)
+            assert output.error is None
+            today = (now - timedelta(hours=8)).date()
+            for stream in DAILY:
+                for row in output.records(stream):
+                    assert row["date"] <= str(today)
+                for saved in output.states(stream):
+                    assert saved["date"] <= str(today)
+            outputs.append(output)
+            state = output.state
+            for day in finished(amplitude.project, now):
+                users = table(outputs, "active_users")[day]["statistics"]
+                length = table(outputs, "average_session_length")[day]["length"]
+                assert users == amplitude.project.statistics(date.fromisoformat(day))
+                assert length == amplitude.project.session_length(date.fromisoformat(day))
+    assert len(finished(amplitude.project, now)) >= 6
+
+
+def finished(project: Project, now: datetime) -> list[str]:
+    """The days whose figures change no more, counted from the first that the syncs have seen."""
+    days = (date(2024, 1, 1) + n * DAY for n in range((now.date() - date(2024, 1, 1)).days))
+    return [str(day) for day in days if project.ripeness(day) == 1]
+
+
+@pytest.mark.parametrize("stream", DAILY)
+def test_a_day_that_has_not_begun_yields_no_row_whatever_amplitude_answers(
+    run: Run, config: dict[str, Any], amplitude: Emulator, stream: str
+) -> None:
+    def with_tomorrow(body: bytes) -> bytes:
+        data = json.loads(body)["data"]
+        if "s-" not in data["xValues"][0]:
+            data["xValues"].append("2024-01-04")
+            data["series"] = [[*values, 0] for values in data["series"]]
+        return json.dumps({"data": data}).encode()
+
+    for path in ("/api/2/users", "/api/2/sessions/average", "/api/2/sessions/peruser"):
+        amplitude.faults.append(Fault(path=path, replace=with_tomorrow, times=None))
+
+    output = run("read", config, (stream,))
+
+    assert {row["date"] for row in output.records(stream)} == {
+        "2024-01-01",
+        "2024-01-02",
+        "2024-01-03",
+    }
+    assert output.states(stream)[-1] == {"date": "2024-01-03"}
+
+
+@pytest.mark.parametrize("stream", DAILY)
+@pytest.mark.parametrize(("lookback", "first"), [(None, "07"), (0, "10"), (5, "05")])
+def test_the_last_days_are_read_again(
+    run: Run,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    clock: Clock,
+    stream: str,
+    lookback: int | None,
+    first: str,
+) -> None:
+    if lookback is not None:
+        config["daily_lookback_days"] = lookback
+    clock.set(NOW + 7 * DAY)
+    before = run("read", config, (stream,))
+    assert before.states(stream)[-1] == {"date": "2024-01-10"}
+    amplitude.requests.clear()
+    clock.set(NOW + 8 * DAY)
+
+    after = run("read", config, (stream,), before.state)
+
+    assert min(r.query["start"][0] for r in amplitude.requests) == f"202401{first}"
+    days = sorted({row["date"] for row in after.records(stream)})
+    assert (days[0], days[-1]) == (f"2024-01-{first}", "2024-01-11")
+    assert after.states(stream)[-1] == {"date": "2024-01-11"}
+
+
+@pytest.mark.parametrize(
+    ("saved", "first"),
+    [
+        ("2024-01-03", "20240103"),
+        ("20240103", "20240103"),
+        ("2024-01-03T00:00:00", "20240103"),
+        ("2024-01-03T00:00:00+00:00", "20240103"),
+        ("2030-01-01", "20240103"),
+    ],
+)
+def test_a_daily_state_of_any_form_goes_on_and_one_later_than_now_is_today(
+    run: Run, config: dict[str, Any], amplitude: Emulator, saved: str, first: str
+) -> None:
+    stream = {"stream_descriptor": {"name": "active_users"}, "stream_state": {"date": saved}}
+    config["daily_lookback_days"] = 0
+
+    output = run("read", config, ("active_users",), state=[{"type": "STREAM", "stream": stream}])
+
+    assert [request.query["start"] for request in amplitude.requests] == [[first]]
+    assert output.states("active_users")[-1] == {"date": "2024-01-03"}
+
+
+# -- the budget ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grouped", [True, False], ids=["grouped", "plain"])
+def test_a_first_sync_of_five_years_stays_within_the_budget(
+    run: Run, clock: Clock, grouped: bool
+) -> None:
+    streams = ("active_users", "average_session_length")
+    with Emulator(Project(start="2019-01-04T00:00:00Z")) as amplitude:
+        config = config_for(amplitude, **FIVE_YEARS, active_users_group_by_country=grouped)
+        output = run("read", config, streams)
+
+    assert output.error is None
+    assert {request.status for request in amplitude.requests} == {200}
+    assert most_in_five_minutes(amplitude.requests) <= 1_000
+    for stream in streams:
+        assert len(output.records(stream)) == 5 * 365 + 1
+    cost = 5 if grouped else 1
+    assert sum(request.cost for request in amplitude.requests) == (5 * 365 + 1) * (cost + 4)
+
+
+@pytest.mark.parametrize("grouped", [True, False], ids=["grouped", "plain"])
+def test_the_manifest_declares_the_true_cost_of_each_whole_window(
+    run: Run, clock: Clock, grouped: bool
+) -> None:
+    clock.set(NOW + 30 * DAY)
+    with Emulator(Project()) as amplitude:
+        config = config_for(amplitude, active_users_group_by_country=grouped)
+        run("read", config, (*DAILY, "events_list"))
+    costs: dict[str, set[int]] = {}
+    for request in amplitude.requests:
+        costs.setdefault(request.path, set()).add(request.cost)
+
+    assert {path: max(cost) for path, cost in costs.items()} == {
+        "/api/2/users": 100 if grouped else 20,
+        "/api/2/sessions/average": 80,
+        "/api/2/sessions/peruser": 80,
+        "/api/2/sessions/length": 4,
+        "/api/2/events/list": 1,
+    }
+
+
+def test_a_sync_of_every_daily_stream_that_has_a_state_waits_for_nothing(
+    run: Run, config: dict[str, Any], clock: Clock
+) -> None:
+    clock.set(NOW + 6 * DAY)
+    first = run("read", config, DAILY)
+    clock.set(NOW + 7 * DAY)
+    clock.slept.clear()
+
+    second = run("read", config, DAILY, first.state)
+
+    assert second.error is None
+    assert clock.slept == []
+
+
+def test_a_stream_that_waits_for_its_budget_does_not_hold_up_the_events(
+    run: Run, config: dict[str, Any], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, waited = threading.Event(), threading.Event()
+
+    def wait(seconds: float) -> None:
+        if seconds > 60 and not released.is_set():
+            waited.set()
+            assert released.wait(30), "the events were held up"
+        clock.sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", wait)
+    done = {"server_upload_time": "20240103T10"}
+
+    def release(message: dict[str, Any]) -> None:
+        state = message.get("state", {}).get("stream", {})
+        if state.get("stream_descriptor", {}).get("name") == "events":
+            saved = state["stream_state"]
+            if {key: saved[key] for key in done} == done and waited.wait(30):
+                released.set()
+
+    config.update(FIVE_YEARS, request_time_range=8760)
+    output = run("read", config, ("active_users", "events", "new_users"), watch=release)
+
+    assert released.is_set()
+    assert output.error is None
+
+
+def test_at_most_five_requests_are_in_flight_across_all_streams(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    amplitude.first_byte_delay = 0.05
+    config["request_time_range"] = 2
+
+    output = run("read", config)
+
+    assert output.error is None
+    assert 2 <= amplitude.most_in_flight <= 5
+    assert 429 not in {request.status for request in amplitude.requests}
+
+
+@pytest.mark.parametrize(
+    ("details", "headers", "seconds", "words"),
+    [
+        ("Exceeded concurrent limit with query of cost 60", {}, 300, "limit of five minutes"),
+        ("Exceeded rate limit with query of cost 60", {}, 3600, "limit of an hour"),
+        ("Exceeded rate limit", {"Retry-After": "40"}, 40, "as Amplitude asks"),
+        ("", {"Retry-After": "Wed, 03 Jan 2024 12:32:00 GMT"}, 120, "as Amplitude asks"),
+        ("", {}, 10, "names no limit"),
+    ],
+    ids=["five minutes", "an hour", "Retry-After", "Retry-After, a date", "no word"],
+)
+@pytest.mark.parametrize("stream", ["active_users", "annotations", "events"])
+def test_a_429_is_waited_for_as_long_as_the_limit_it_names_and_the_log_says_so(
+    run: Run,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    clock: Clock,
+    stream: str,
+    details: str,
+    headers: dict[str, str],
+    seconds: int,
+    words: str,
+) -> None:
+    paths = {"active_users": "2/users", "annotations": "3/annotations", "events": "2/export"}
+    error = {
+        "message": "Unspecified Error",
+        "metadata": {"details": f"Too Many Requests: {details}"},
+    }
+    body = json.dumps({"error": error}).encode()
+    amplitude.faults.append(
+        Fault(path=f"/api/{paths[stream]}", status=429, body=body, headers=headers)
+    )
+
+    output = run("read", config, (stream,))
+
+    assert output.error is None
+    assert output.records(stream)
+    # The CDK adds a second; afterwards its budget counts the window that Amplitude has counted.
+    assert seconds <= max(clock.slept) <= seconds + 2
+    said = rf"takes no more requests for {stream} now \(429\): waiting {seconds} s, .*{words}"
+    assert any(re.search(said, line) for line in output.logs)
+
+
+def test_a_project_whose_budget_is_spent_by_others_is_read_all_the_same(
+    run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    amplitude._budgets["dashboard"].spend(1_000)
+
+    output = run("read", config, DAILY)
+
+    assert output.error is None
+    assert 429 in {request.status for request in amplitude.requests}
+    assert len(output.records("active_users")) == 3
+    assert max(clock.slept) >= 300
+
+
+def test_active_users_are_counted_by_country_unless_told_otherwise(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    by_default = run("read", config, ("active_users",)).records("active_users")
+    asked = run("read", {**config, "active_users_group_by_country": True}, ("active_users",))
+    plain = run("read", {**config, "active_users_group_by_country": False}, ("active_users",))
+
+    assert by_default == asked.records("active_users")
+    assert len(by_default[0]["statistics"]) > 1
+    assert [list(record["statistics"]) for record in plain.records("active_users")] == [["all"]] * 3
+    assert [r.query.get("g") for r in amplitude.requests] == [["country"], ["country"], None]
+    assert amplitude.requests[0].query["m"] == ["active"]
+
+
+def test_finished_days_carry_amplitudes_figures(
+    run: Run, config: dict[str, Any], project: Project, clock: Clock
+) -> None:
+    clock.set(NOW + timedelta(days=10))
+    output = run("read", config, ("active_users", "average_session_length"))
+
+    users = {record["date"]: record["statistics"] for record in output.records("active_users")}
+    lengths = {r["date"]: r["length"] for r in output.records("average_session_length")}
+    for day in (date(2024, 1, 1), date(2024, 1, 10)):
+        assert users[str(day)] == project.statistics(day)
+        assert lengths[str(day)] == project.session_length(day)
