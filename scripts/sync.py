@@ -1,7 +1,8 @@
 """All streams into amplitude.duckdb, through PyAirbyte and the console script: what `make sync` runs.
 
-With AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY set it reads that project, from AMPLITUDE_START_DATE and
-AMPLITUDE_DATA_REGION when they are set; without them it reads an emulated one.
+With AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY set it reads the five core streams of that project, or those
+that AMPLITUDE_STREAMS names with commas between, from AMPLITUDE_START_DATE, AMPLITUDE_DATA_REGION and
+AMPLITUDE_PROJECT_TIMEZONE when they are set; without keys it reads all streams of an emulated one.
 """
 
 import os
@@ -17,13 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = ROOT / "amplitude.duckdb"
 CACHE = ROOT / ".cache" / "sync"
-STREAMS = {
-    "events": "server_upload_time",
-    "active_users": "date",
-    "average_session_length": "date",
-    "cohorts": None,
-    "annotations": None,
-}
+DAYS = timedelta(days=18)
+CORE = ["events", "active_users", "average_session_length", "cohorts", "annotations"]
 
 
 def prepare() -> None:
@@ -49,7 +45,7 @@ def config(stack: ExitStack) -> dict[str, Any]:
     if all(keys.values()):
         options = {
             name: os.environ.get(f"AMPLITUDE_{name.upper()}")
-            for name in ("start_date", "data_region")
+            for name in ("start_date", "data_region", "project_timezone")
         }
         print("Reading your Amplitude project.", flush=True)
         return {name: value for name, value in {**keys, **options}.items() if value}
@@ -57,35 +53,46 @@ def config(stack: ExitStack) -> dict[str, Any]:
     from emulator import Emulator, Project
 
     today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
-    # The first of the last month, so that a second sync finds the same history.
-    first = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
-    start = f"{first:%Y-%m-%dT%H:%M:%SZ}"
+    # As many days as Amplitude's budget gives to all daily streams without a wait. An emulated hour holds the
+    # same events whatever the first one is, so that a sync of another day goes on where this one was.
+    start = f"{today - DAYS:%Y-%m-%dT%H:%M:%SZ}"
     print(
         "AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY are not set: reading an emulated project instead,"
         " made up and on this machine.",
         flush=True,
     )
-    amplitude = stack.enter_context(Emulator(Project(start=start, events_per_hour=20)))
+    amplitude = stack.enter_context(Emulator(Project(start=start, events_per_hour=60)))
     return {
         "api_key": amplitude.api_key,
         "secret_key": amplitude.secret_key,
         "api_url": amplitude.url,
         "start_date": start,
+        "cohort_ids": ["p81xq0z", "zz7a1b2"],
     }
 
 
-def table(result: Any, seconds: float) -> str:
-    """What is in the file, a line a stream."""
-    rows = [("stream", "rows", "new", "newest")]
-    for stream, cursor in STREAMS.items():
-        newest = f"max({cursor})" if cursor else "'-'"
-        with result.cache.get_sql_engine().connect() as connection:
-            from sqlalchemy import text
+def selected(options: dict[str, Any], available: list[str]) -> list[str]:
+    """The streams to read, in the manifest's order: all of an emulated project, of another the named ones."""
+    if "api_url" in options:
+        return available
+    named = os.environ.get("AMPLITUDE_STREAMS")
+    return [name.strip() for name in named.split(",")] if named else CORE
 
-            query = f"select count(*), {newest} from {result.cache.schema_name}.{stream}"
+
+def table(source: Any, result: Any, seconds: float) -> str:
+    """What is in the file, a line a stream that was read."""
+    from sqlalchemy import text
+
+    rows = [("stream", "rows", "new", "newest")]
+    for stream in source.discovered_catalog.streams:
+        if stream.name not in source.get_selected_streams():
+            continue
+        newest = f"max({stream.default_cursor_field[0]})" if stream.default_cursor_field else "'-'"
+        with result.cache.get_sql_engine().connect() as connection:
+            query = f"select count(*), {newest} from {result.cache.schema_name}.{stream.name}"
             count, last = connection.execute(text(query)).one()
-        new = result._progress_tracker.stream_read_counts.get(stream, 0)
-        rows.append((stream, f"{count:,}", f"{new:,}", str(last)))
+        new = result._progress_tracker.stream_read_counts.get(stream.name, 0)
+        rows.append((stream.name, f"{count:,}", f"{new:,}", str(last)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         f"{name:<{widths[0]}}  {count:>{widths[1]}}  {new:>{widths[2]}}  {last}"
@@ -107,12 +114,13 @@ def main() -> int:
     began = time.monotonic()
     with ExitStack() as stack:
         try:
+            options = config(stack)
             source = ab.get_source(
                 "source-amplitude",
-                config=config(stack),
+                config=options,
                 local_executable=str(Path(sys.executable).with_name("source-amplitude")),
-                streams=list(STREAMS),
             )
+            source.select_streams(selected(options, source.get_available_streams()))
             source.check()
             cache = ab.caches.DuckDBCache(db_path=str(DATABASE), schema_name="main")
             result = source.read(cache=cache)
@@ -122,7 +130,7 @@ def main() -> int:
         except KeyboardInterrupt:
             sys.stderr.write("\nStopped; the next sync goes on where this one was.\n")
             return 130
-        print("\n" + table(result, time.monotonic() - began), flush=True)
+        print("\n" + table(source, result, time.monotonic() - began), flush=True)
     return 0
 
 
