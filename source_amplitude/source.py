@@ -710,6 +710,8 @@ class Termination:
         self.writing = False
         self._asked = False
         signal.signal(signal.SIGTERM, self._on_signal)
+        # In a container this is process 1, which no signal ends by default.
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + signal.SIGTERM))
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
         self._asked = True

@@ -1,10 +1,13 @@
 """What goes wrong on the export, and what the connector does about it."""
 
+import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import termios
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -288,6 +291,31 @@ def test_a_killed_process_leaves_nothing_behind_and_the_next_sync_loses_nothing(
     healed = run("read", config, ("events",), output.state)
 
     assert once_each(output, healed)
+
+
+def test_a_process_that_nobody_reads_ends_itself_after_sigterm(
+    config: dict[str, Any], amplitude: Emulator, tmp_path: Path
+) -> None:
+    # Not by the alarm's own doing: process 1 of a container has no such default.
+    amplitude.project.now = lambda: NOW + timedelta(days=900)
+    config["end_date"] = "2024-01-03T10:00:00Z"
+    for name, content in (("config", config), ("catalog", catalog("events"))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    files = [f"--{name}={tmp_path / name}.json" for name in ("config", "catalog")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "source_amplitude", "read", *files],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},  # else a signal cuts a blocked write short
+    )
+    assert process.stdout
+    unread = b"\0" * 4
+    while int.from_bytes(unread, sys.byteorder) < 60_000:  # of the 65,536 that a pipe takes
+        unread = fcntl.ioctl(process.stdout, termios.FIONREAD, unread)
+        select.select([], [], [], 0.2)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(5) == 128 + signal.SIGTERM
+    process.stdout.close()
 
 
 def test_three_ranges_in_three_processes_give_each_event_once(
