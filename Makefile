@@ -7,10 +7,10 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync test check fix schemas bench fuzz lock clean
+.PHONY: help setup sync test check fix schemas image image-test bench fuzz lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: .venv/ready ## make .venv from the locks
 
@@ -33,6 +33,12 @@ fix: setup ## what ruff can mend
 schemas: setup ## the manifest's last section, from source_amplitude/schemas
 	$(BIN)/python scripts/schemas.py
 
+image: ## the connector's image, with docker or buildah
+	$(PYTHON) scripts/image.py
+
+image-test: setup ## the image's promises, its size and its start
+	$(BIN)/python scripts/image_test.py
+
 bench: setup ## speed and memory against the CDK's stock parts and the floor
 	$(BIN)/python -m benchmarks.bench
 
@@ -40,9 +46,10 @@ fuzz: setup ## the random tests, for long
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest unit_tests/test_decoder.py unit_tests/test_timelines.py
 
 lock: setup ## requirements/*.txt anew
-	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra fast -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
+	echo hatchling | $(COMPILE) - -o requirements/build.txt
 
 clean: ## remove what make has made
 	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis amplitude.duckdb

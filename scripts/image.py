@@ -1,0 +1,128 @@
+"""The image: builds it with docker where a daemon answers, with buildah elsewhere. What `make image` runs.
+
+With BASE_IMAGE set it builds on that base in place of the official one.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGE = "airbyte/source-amplitude:dev"
+OFFICIAL: str = re.findall(r"ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text())[0]
+SUITE = "trixie"
+"""The Debian release whose Python is the official base's, 3.13."""
+STAND_IN = f"localhost/python-connector-base:{SUITE}"
+STAND_IN_STEPS = """\
+FROM scratch
+ADD rootfs.tar /
+ENV LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+RUN ln -s python3 /usr/bin/python && useradd --uid 1000 --user-group --no-create-home airbyte \\
+    && mkdir /airbyte && chown airbyte: /airbyte
+"""
+NOT_OF_A_BASE = ("./dev/*", "./proc/*", "./sys/*", "./var/cache/apt/*", "./var/lib/apt/lists/*")
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+MEMORY_MIB = 512
+
+
+class Engine:
+    """What builds, keeps and runs images on this machine."""
+
+    def __init__(self, store: Path | None = None) -> None:
+        """Find docker, or buildah and podman, which keep their images in `store` if one is given."""
+        self.docker = succeeds("docker", "version")
+        if not self.docker and not shutil.which("buildah"):
+            sys.exit(
+                "There is neither a docker daemon nor buildah here: install docker,"
+                " or Debian's packages buildah, podman, runc and debootstrap."
+            )
+        # A store that is not mounted onto itself can be deleted like any folder.
+        options = ["--storage-driver=overlay", "--storage-opt=overlay.skip_mount_home=true"]
+        if store:
+            options += [f"--root={store}/store", f"--runroot={store}/run"]
+        self.builder = ["docker"] if self.docker else ["buildah", *options]
+        # podman would take crun, which refuses machines with cgroups of both versions.
+        runtime = [f"--runtime={path}"] if (path := shutil.which("runc")) else []
+        self.runner = ["docker"] if self.docker else ["podman", *options, *runtime]
+
+    def build(self, folder: Path, tag: str, base: str | None = None) -> None:
+        """Build a folder's Dockerfile, on another base if one is given."""
+        command = [*self.builder, "build" if self.docker else "bud", f"--tag={tag}"]
+        if base:
+            command.append(f"--build-arg=BASE_IMAGE={base}")
+        with TemporaryDirectory() as mounted:
+            if not self.docker:
+                # Without a container of its own, so that it works in one; with layers kept, as docker does.
+                command += ["--isolation=chroot", "--layers"]
+            if not self.docker and AUTHORITIES.exists():
+                # The build trusts what this machine trusts, a proxy's authority say; the image does not.
+                settings = Path(mounted, "pip.conf")
+                settings.write_text(f"[global]\ncert = {AUTHORITIES}\n")
+                command += [f"--volume={AUTHORITIES}:{AUTHORITIES}:ro"]
+                command += [f"--volume={settings}:/etc/pip.conf:ro"]
+            if subprocess.run([*command, str(folder)]).returncode:
+                sys.exit(f"The image {tag} was not built; the lines above say why.")
+
+    def base(self) -> str:
+        """The official base, or a Debian with the same Python where that cannot be pulled."""
+        if self.has(OFFICIAL) or succeeds(*self.runner, "pull", OFFICIAL):
+            return OFFICIAL
+        if not self.has(STAND_IN):
+            if os.getuid() != 0 or not shutil.which("debootstrap"):
+                sys.exit(
+                    f"{OFFICIAL} cannot be pulled here, and a stand-in needs debootstrap and the rights"
+                    " of root."
+                )
+            with TemporaryDirectory(dir=ROOT / ".cache") as folder:
+                system, context = Path(folder, "system"), Path(folder, "context")
+                context.mkdir()
+                packages = "--include=ca-certificates,python3-venv"
+                debootstrap = ["debootstrap", "--variant=minbase", packages, SUITE, str(system)]
+                subprocess.run(debootstrap, stdout=subprocess.DEVNULL, check=True)
+                tar = ["tar", "-C", str(system), *(f"--exclude={path}" for path in NOT_OF_A_BASE)]
+                subprocess.run([*tar, "-cf", str(context / "rootfs.tar"), "."], check=True)
+                (context / "Dockerfile").write_text(STAND_IN_STEPS)
+                self.build(context, STAND_IN)
+        return STAND_IN
+
+    def has(self, image: str) -> bool:
+        """Whether an image is kept here."""
+        return succeeds(*self.runner, "image", "inspect", image)
+
+    def inspect(self, image: str) -> dict[str, Any]:
+        """An image's size and configuration."""
+        command = [*self.runner, "image", "inspect", image]
+        return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0])
+
+    def command(self, job: Path, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
+        """The command line that runs the image as a strict cluster does.
+
+        512 MiB of memory, no capabilities, a read-only root; `job` is /data, its folder `tmp` is /tmp.
+        """
+        command = [*self.runner, "run", "--rm", "--read-only", "--network=host"]
+        command += ["--log-driver=none", "--cap-drop=all", "--security-opt=no-new-privileges"]
+        command += [f"--memory={MEMORY_MIB}m", f"--memory-swap={MEMORY_MIB}m"]
+        command += [f"--volume={job}:/data:ro", f"--volume={job}/tmp:/tmp"]
+        if not self.docker:
+            # podman would add folders that can be written to, and raise limits, which a container may not.
+            command += ["--read-only-tmpfs=false"]
+            command += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+        return [*command, *options, IMAGE, *arguments]
+
+
+def succeeds(*command: str) -> bool:
+    """Whether a program is there and ends well."""
+    if not shutil.which(command[0]):
+        return False
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+if __name__ == "__main__":
+    Engine().build(ROOT, IMAGE, os.environ.get("BASE_IMAGE"))
+    print(f"{IMAGE} is built.")
