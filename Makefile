@@ -7,7 +7,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync test check fix schemas image image-test bench fuzz lock clean
+.PHONY: help setup sync report test check fix schemas image image-test bench fuzz lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -16,6 +16,9 @@ setup: .venv/ready ## make .venv from the locks
 
 sync: setup ## all streams into amplitude.duckdb: your project's, or an emulated one's
 	@$(BIN)/python scripts/sync.py
+
+report: setup ## amplitude.duckdb as one page, report.html, that opens without a network
+	@$(BIN)/python scripts/report.py
 
 test: setup ## every test
 	$(BIN)/python -m pytest
@@ -52,7 +55,7 @@ lock: setup ## requirements/*.txt anew
 	echo hatchling | $(COMPILE) - -o requirements/build.txt
 
 clean: ## remove what make has made
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis amplitude.duckdb
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis amplitude.duckdb report.html
 
 .venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv --clear .venv
