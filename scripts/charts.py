@@ -19,6 +19,7 @@ def daily(data: list[dict[str, Any]], value: str, title: str, form: str) -> alt.
     day = alt.X(
         "day:T",
         timeUnit="utcyearmonthdate",
+        bandPosition=0.5,
         title=None,
         axis=alt.Axis(format="%-d %b", grid=False, ticks=False, tickCount="day", **WITHIN),
     )
@@ -37,10 +38,12 @@ def users_chart(days: list[dict[str, Any]], notes: list[dict[str, Any]]) -> alt.
     unfinished = daily([d for d in days if d["unfinished"]], "users", "so far", ",d")
     values = [{k: n[k] for k in ("number", "label", "day", "until", "height")} for n in notes]
     marks = alt.Chart(alt.InlineData(values=values)).encode(
-        x=alt.X("day:T", timeUnit="utcyearmonthdate"), tooltip=["number:N", "label:N"]
+        x=alt.X("day:T", timeUnit="utcyearmonthdate", bandPosition=0.5),
+        tooltip=["number:N", "label:N"],
     )
     spans = marks.mark_rect(color="var(--note)", opacity=0.12).encode(
-        x2=alt.X2("until:T", timeUnit="utcyearmonthdate")
+        x=alt.X("day:T", timeUnit="utcyearmonthdate"),
+        x2=alt.X2("until:T", timeUnit="utcyearmonthdate"),
     )
     rules = marks.mark_rule(color="var(--note)", strokeWidth=1.5, strokeDash=[4, 3])
     numbers = marks.mark_text(color="var(--note)", fontWeight=600, fontSize=12).encode(
@@ -50,7 +53,9 @@ def users_chart(days: list[dict[str, Any]], notes: list[dict[str, Any]]) -> alt.
     hollow = unfinished.mark_bar(
         fill="var(--paper)", stroke="var(--accent)", strokeDash=[3, 2], strokeWidth=1
     )
-    mean = finished.mark_line(color="var(--accent)", strokeWidth=2.5).encode(y="mean:Q")
+    mean = finished.mark_line(color="var(--accent)", strokeWidth=2.5, strokeJoin="round").encode(
+        y="mean:Q"
+    )
     return drawn(spans, bars, hollow, mean, rules, numbers, height=240)
 
 
@@ -69,7 +74,7 @@ def sessions_chart(days: list[dict[str, Any]]) -> alt.LayerChart:
     open_end = daily([d for d in rest if d["unfinished"]], "minutes", "so far", ".1f")
     return drawn(
         dashed.mark_line(color="var(--accent)", strokeWidth=1.5, strokeDash=[3, 3]),
-        line.mark_line(color="var(--accent)", strokeWidth=2),
+        line.mark_line(color="var(--accent)", strokeWidth=2, strokeJoin="round"),
         line.mark_point(color="var(--accent)", filled=True, size=16, opacity=1),
         open_end.mark_point(
             fill="var(--paper)", stroke="var(--accent)", size=40, strokeWidth=1.5, opacity=1
@@ -78,8 +83,9 @@ def sessions_chart(days: list[dict[str, Any]]) -> alt.LayerChart:
     )
 
 
-def hours_chart(row: dict[str, Any], top: int, last: bool) -> alt.Chart:
-    """One type's events, an hour a bar; the scale is that of all types, the axis stands below the last."""
+def hours_chart(row: dict[str, Any], last: bool) -> alt.Chart:
+    """One type's events, an hour a bar, up to its busiest hour; the days stand below the last type."""
+    top = max(row["hours"])
     start = row["first"].replace(tzinfo=timezone.utc).timestamp() * 1000
     values = [{"hour": int(start) + i * 3_600_000, "n": n} for i, n in enumerate(row["hours"])]
     hour = alt.X(
@@ -92,7 +98,7 @@ def hours_chart(row: dict[str, Any], top: int, last: bool) -> alt.Chart:
         "n:Q",
         title=None,
         scale=alt.Scale(domain=[0, top], nice=False),
-        axis=alt.Axis(values=[0, top], format=",d", minExtent=36, maxExtent=36),
+        axis=alt.Axis(values=[0, top], format=".3~s", minExtent=36, maxExtent=36),
     )
     tips = [
         alt.Tooltip(

@@ -16,9 +16,13 @@ const config = {
 };
 const charts = JSON.parse(document.getElementById("charts").textContent);
 for (const [name, chart] of Object.entries(charts)) {
+  const element = document.getElementById(name);
   const spec = { ...chart, config, autosize: { type: "fit-x", contains: "padding" } };
   const tooltip = { theme: "ours", disableDefaultStyle: true };
-  vegaEmbed(document.getElementById(name), spec, {
+  vegaEmbed(element, spec, {
     actions: false, ast: true, mode: "vega-lite", renderer: "svg", tooltip,
-  }).catch(console.error);
+  }).catch((error) => {
+    element.textContent = "This browser could not draw the chart.";
+    console.error(error);
+  });
 }

@@ -45,7 +45,7 @@ ranked as (
   select entry.key as name, sum(entry.value) / (select count(*) from complete) as size,
     row_number() over (order by sum(entry.value) desc, entry.key) as rank
   from each group by entry.key having sum(entry.value) > 0)
-select case when place > {TOP_COUNTRIES} then count(*) || ' more' when any_value(name) = '(none)'
+select case when place > {TOP_COUNTRIES} then count(*) || ' more countries' when any_value(name) = '(none)'
     then 'Country unknown' when any_value(name) = 'all' then 'All, not grouped'
     else any_value(name) end as name,
   sum(size) as size, printf('%.0f %%', 100 * sum(size) / sum(sum(size)) over ()) as more
@@ -60,10 +60,10 @@ NOTES = """
 select coalesce(label, '') as label, date as first, coalesce(greatest("end"::date, date), date) as last
 from annotations where date is not null order by first, id"""
 COHORTS = """
-select coalesce(name, id) as name, coalesce(size, 0) as size, coalesce(archived, false) as archived,
+select coalesce(name, id) as name, size, coalesce(archived, false) as archived,
   concat_ws(', ', case when archived then 'archived' end,
     strftime(make_timestamp(lastcomputed * 1000000), 'computed %Y-%m-%d')) as more
-from cohorts order by size desc, name, id"""
+from cohorts order by size desc nulls last, name, id"""
 HOURS = f"""
 with newest as (select date_trunc('hour', max(server_upload_time)) as hour from events),
 counted as (
@@ -132,7 +132,7 @@ def numbered(
         day = max(note["first"], first)
         near = before is not None and (day - before) < timedelta(days=max(len(days) // 14, 1))
         level, before = (level + 1) % 4 if near else 0, day
-        until = str(min(note["last"], final))
+        until = str(min(note["last"], final) + timedelta(days=1))
         note |= {"number": number, "height": -10 - 14 * level, "day": str(day), "until": until}
     return shown, [note for note in notes if note not in shown]
 
@@ -152,9 +152,8 @@ def figures(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         charts["users"] = users_chart(users, notes)
     if sessions:
         charts["sessions"] = sessions_chart(sessions)
-    top = max((max(row["hours"]) for row in hours), default=0)
     for row in hours:
-        charts[f"hours-{row['place']}"] = hours_chart(row, top, row is hours[-1])
+        charts[f"hours-{row['place']}"] = hours_chart(row, row is hours[-1])
     return {
         "streams": found,
         "synced": max((s["synced"] for s in found.values() if s["synced"]), default=None),
@@ -198,7 +197,12 @@ def main(
         digest=digest,
         database=Path(database).name,
         made=datetime.now(timezone.utc),
-        limits=globals(),
+        limits={
+            "days": DAYS,
+            "hours": HOUR_DAYS,
+            "countries": COUNTRY_DAYS,
+            "cohorts": TOP_COHORTS,
+        },
     )
     Path(page).write_text(html)
     print(f"{Path(page).name}, {len(html.encode()) / 1e6:.1f} MB: open it in a browser.")

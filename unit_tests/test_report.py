@@ -110,7 +110,7 @@ def test_the_last_finished_day_is_the_headline_and_countries_are_summed(full: Pa
 
     assert "Active users 1,028 on Mon 23 Nov 2026" in seen
     assert (
-        "1,028 on Mon 23 Nov 2026, the last finished day; 1,025 a day over the seven days" in seen
+        "1,028 on Mon 23 Nov 2026, the last finished day; the mean of seven days is 1,025" in seen
     )
     assert "Average session 1 min 58 s on Mon 23 Nov 2026" in seen
     assert "Tue 24 Nov 2026 1,029 so far" in seen
@@ -212,16 +212,18 @@ new Promise(resolve => {
     const svgs = wanted.map(name => document.querySelector(`#${name} svg`));
     if (svgs.includes(null)) return setTimeout(look, 50);
     const style = getComputedStyle(document.body);
+    const note = document.querySelector("#users .mark-text.role-mark text");
+    note?.dispatchEvent(new PointerEvent("pointermove", {bubbles: true}));
+    const tip = document.getElementById("vg-tooltip-element");
     resolve({
       title: document.title,
       scripts: document.scripts.length,
       images: document.images.length,
+      tip: tip?.textContent,
       overflow: document.documentElement.scrollWidth - innerWidth,
       paper: style.backgroundColor,
       marks: svgs.map(svg => [...svg.querySelectorAll(".role-mark path")].filter(path =>
         path.getBBox().height > 0 || path.getBBox().width > 0).length),
-      fills: [...new Set([...document.querySelectorAll("#users .mark-rect path")].map(
-        path => getComputedStyle(path).fill))],
       clipped: svgs.flatMap(svg => {
         const frame = svg.getBoundingClientRect();
         return [...svg.querySelectorAll("text")].filter(text => {
@@ -251,6 +253,7 @@ def test_chromium_draws_every_chart_and_asks_for_nothing(
     assert opened.seen["paper"] == paper
     assert opened.seen["title"] == "A look at the data: amplitude.duckdb"
     assert (opened.seen["scripts"], opened.seen["images"]) == (2, 0)
+    assert opened.seen["tip"] == f"number1label{HOSTILE}"
     assert opened.seen["overflow"] <= 0
     assert opened.seen["clipped"] == []
     assert len(opened.seen["marks"]) == 9
