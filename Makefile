@@ -5,9 +5,10 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE := copy
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 BIN := .venv/bin
+REGISTRY := .cache/metadata
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report test check fix schemas image image-test bench fuzz lock clean
+.PHONY: help setup sync report test check metadata fix schemas image image-test bench fuzz lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -20,14 +21,18 @@ sync: setup ## all streams into amplitude.duckdb: your project's, or an emulated
 report: setup ## amplitude.duckdb as one page, report.html, that opens without a network
 	@$(BIN)/python scripts/report.py
 
-test: setup ## every test
+test: setup $(REGISTRY)/ready ## every test
 	$(BIN)/python -m pytest
 
-check: setup ## style, format, types, and the manifest against its schemas
+check: setup metadata ## style, format, types, the manifest against its schemas, and the metadata
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/schemas.py --check
+
+metadata: $(REGISTRY)/ready ## metadata.yaml against the model of Airbyte's registry
+	@if [ -x $(REGISTRY)/bin/python ]; then $(REGISTRY)/bin/python scripts/metadata.py; \
+	else echo "metadata.yaml is not validated: airbyte-connector-models needs Python before 3.13."; fi
 
 fix: setup ## what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -51,6 +56,7 @@ fuzz: setup ## the random tests, for long
 lock: setup ## requirements/*.txt anew
 	$(COMPILE) pyproject.toml --extra fast -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
+	echo 'airbyte-connector-models>=0.1.12' | $(COMPILE) - -o requirements/metadata.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
 	echo hatchling | $(COMPILE) - -o requirements/build.txt
 
@@ -62,4 +68,12 @@ clean: ## remove what make has made
 	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+	touch $@
+
+# In an environment of its own: the model's package needs Python before 3.13, and other versions than ours.
+$(REGISTRY)/ready: requirements/metadata.txt .venv/ready
+	rm -rf $(REGISTRY) && mkdir -p $(REGISTRY)
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(REGISTRY) && \
+	$(BIN)/uv pip sync --quiet --python $(REGISTRY)/bin/python --require-hashes requirements/metadata.txt; fi
 	touch $@
