@@ -1,5 +1,6 @@
 """The documentation against the product."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from source_amplitude.source import ARCHIVES, DOWNLOADS
 from unit_tests.conftest import STREAMS
 
 ROOT = Path(__file__).parent.parent
@@ -75,3 +77,41 @@ def test_the_hand_written_part_of_the_manifest_stays_under_400_lines() -> None:
     text = (ROOT / "source_amplitude" / "manifest.yaml").read_text()
 
     assert text.partition("# Generated from")[0].count("\n") < 400
+
+
+def test_the_scaling_table_follows_from_the_figures_above_it() -> None:
+    text = (ROOT / "docs" / "scaling.md").read_text()
+    figures = re.findall(r"^\| `(\w+)` \|.* \| ([\d,.]+) \| (.*) \|$", text, re.MULTILINE)
+    f = {name: float(value.replace(",", "")) for name, value, _ in figures}
+    rows = re.findall(r"^\| [\d,]+ \| \d+ \|.*$", text, re.MULTILINE)
+
+    expected = []
+    for row in rows:
+        events, processes = (int(cell.replace(",", "")) for cell in row.split("|")[1:3])
+        events_an_hour = events / (24 * f["days"])
+        window_hours = min(24, f["limit_bytes"] // (f["event_bytes"] * events_an_hour))
+        hours = events / (f["rate"] * processes) / 3600
+        zipped = events * f["event_bytes"] / f["zipped"] / 1e9
+        requests = processes * math.ceil(24 * f["days"] / processes / window_hours)
+        memory = processes * f["memory_mib"] / 1024
+        disk = processes * f["archives"] * zipped / (24 * f["days"]) * window_hours
+        core_hours = hours * processes
+        expected.append(
+            f"| {events:,} | {processes} | {window_hours:.0f} | {hours:,.1f} | {zipped:,.0f}"
+            f" | {requests:,} | {memory:.1f} | {disk:,.1f} | {core_hours:,.1f}"
+            f" | {core_hours * f['price']:,.2f} |"
+        )
+    assert rows == expected
+    assert {int(row.split("|")[1].replace(",", "")) for row in rows} == {10**8, 10**9, 10**10}
+
+
+def test_the_scaling_figures_are_those_of_the_benchmarks_and_the_product() -> None:
+    text = (ROOT / "docs" / "scaling.md").read_text()
+    figures = re.findall(r"^\| `(\w+)` \|.* \| ([\d,.]+) \| (.*) \|$", text, re.MULTILINE)
+    value = {name: figure for name, figure, _ in figures}
+    benchmarks = (ROOT / "benchmarks" / "README.md").read_text()
+
+    for name in ("rate", "event_bytes", "zipped", "memory_mib"):
+        assert re.search(rf"(?<![\d,.]){value[name]}(?![\d,])", benchmarks), name
+    assert value["downloads"] == str(DOWNLOADS)
+    assert value["archives"] == str(ARCHIVES)

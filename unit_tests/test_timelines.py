@@ -1,4 +1,4 @@
-"""Syncs over days, with data that comes late: each event once, none early."""
+"""Syncs over days, with data that comes late, and side by side: each event once, none early."""
 
 import random
 from collections import Counter
@@ -136,6 +136,45 @@ def test_any_timeline_gives_each_event_once(run: Run, clock: Clock, data: st.Dat
         moment = datetime.strptime(hour + "+0000", "%Y%m%dT%H%z")
         for event in project.events(moment):
             assert seen[event["uuid"]] == 1, hour
+
+
+CUTS = st.lists(
+    st.integers(1, 57).map(lambda hours: hours * 3600) | st.integers(1, 58 * 3600 - 1), max_size=3
+)
+
+
+@given(cuts=CUTS, window=st.sampled_from([1, 5, 24]))
+@settings(
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_cutting_into_connections_gives_each_event_once(
+    run: Run, clock: Clock, cuts: list[int], window: int
+) -> None:
+    project = Project(seed=5, start="2024-01-01T00:00:00Z", events_per_hour=2)
+    edges = [f"{START + timedelta(seconds=s):%Y-%m-%dT%H:%M:%SZ}" for s in sorted({0, *cuts})]
+    seen: Counter[str] = Counter()
+    state: list[dict[str, Any]] = []
+    with Emulator(project) as amplitude:
+        config = {
+            "api_key": amplitude.api_key,
+            "secret_key": amplitude.secret_key,
+            "api_url": amplitude.url,
+            "request_time_range": window,
+        }
+        clock.set(START + timedelta(hours=60, minutes=30))
+        for start, end in zip(edges, [*edges[1:], ""], strict=True):
+            config |= {"start_date": start, "end_date": end}
+            output = run("read", config, ("events",))
+            assert output.error is None
+            seen.update(event["uuid"] for event in output.records("events"))
+            state = output.state
+        # The connection without an end keeps up with the present.
+        clock.set(START + timedelta(hours=65, minutes=30))
+        output = run("read", config, ("events",), state)
+        seen.update(event["uuid"] for event in output.records("events"))
+    events = [e for n in range(63) for e in project.events(START + timedelta(hours=n))]
+    assert seen == Counter(event["uuid"] for event in events)
 
 
 def promised(output: Output, *, cut: bool) -> None:
