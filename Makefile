@@ -24,11 +24,11 @@ report: setup ## amplitude.duckdb as one page, report.html, that opens without a
 test: setup $(REGISTRY)/ready ## every test
 	$(BIN)/python -m pytest
 
-check: setup metadata ## style, format, types, the manifest against its schemas, and the metadata
+check: setup metadata ## style, format, types, and linters of the manifest and the metadata
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python scripts/schemas.py --check
+	$(BIN)/python scripts/lint_manifest.py
 
 metadata: $(REGISTRY)/ready ## metadata.yaml against the model of Airbyte's registry
 	@if [ -x $(REGISTRY)/bin/python ]; then $(REGISTRY)/bin/python scripts/metadata.py; \

@@ -1,7 +1,6 @@
 """Write `source_amplitude/schemas/*.json` into the manifest's last section, one line a property."""
 
 import json
-import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "source_amplitude"
@@ -9,8 +8,8 @@ MANIFEST = PACKAGE / "manifest.yaml"
 MARK = "\n# Generated from schemas/*.json by `make schemas`: change those.\nschemas:\n"
 
 
-def section() -> str:
-    """The section's text: every schema in flow style, which is JSON."""
+def with_schemas(manifest: str) -> str:
+    """The manifest's text with its last section anew: every schema in flow style, which is JSON."""
     lines = []
     for path in sorted((PACKAGE / "schemas").glob("*.json")):
         schema = json.loads(path.read_text())
@@ -22,22 +21,8 @@ def section() -> str:
             f"      {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
             for key, value in properties.items()
         ]
-    return MARK + "\n".join(lines) + "\n"
-
-
-def main() -> int:
-    """Write the section; with `--check`, only say whether it is up to date."""
-    text = MANIFEST.read_text()
-    wanted = text.partition(MARK)[0].rstrip("\n") + "\n" + section()
-    if "--check" in sys.argv:
-        if text != wanted:
-            sys.stderr.write(
-                "The manifest's schemas differ from schemas/*.json: run `make schemas`.\n"
-            )
-        return int(text != wanted)
-    MANIFEST.write_text(wanted)
-    return 0
+    return manifest.partition(MARK)[0].rstrip("\n") + "\n" + MARK + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    MANIFEST.write_text(with_schemas(MANIFEST.read_text()))
