@@ -1,0 +1,117 @@
+"""States that others have left: the forms of Airbyte's connector, and days that are still to come.
+
+What the package makes of the states of `events` is in test_streams.py.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airbyte_cdk.models import AirbyteStateMessageSerializer, ConfiguredAirbyteCatalogSerializer
+from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
+from airbyte_cdk.test.entrypoint_wrapper import EntrypointOutput, read
+
+from emulator import Emulator, Fault, Project
+from source_amplitude.source import MANIFEST
+from unit_tests.conftest import NOW, STREAMS, Clock, Run, catalog
+
+DAILY = [stream for stream, (_, cursor) in STREAMS.items() if cursor == "date"]
+
+
+def state(stream: str, **saved: Any) -> list[dict[str, Any]]:
+    descriptor = {"name": stream}
+    content = {"stream_descriptor": descriptor, "stream_state": saved}
+    return [{"type": "STREAM", "stream": content}]
+
+
+def read_by_the_manifest(config: dict[str, Any], saved: list[dict[str, Any]]) -> EntrypointOutput:
+    """Read `events` as every runtime but the package does: with the CDK's own cursor."""
+    messages = [AirbyteStateMessageSerializer.load(message) for message in saved]
+    configured = ConfiguredAirbyteCatalogSerializer.load(catalog("events"))
+    source = YamlDeclarativeSource(str(MANIFEST), False, configured, config, messages)
+    return read(source, config, configured, messages)
+
+
+@pytest.mark.parametrize("stream", DAILY)
+@pytest.mark.parametrize(
+    "day", ["20240102", "2024-01-02T00:00:00", "2024-01-02T00:00:00Z", "2024-01-02T00:00:00+00:00"]
+)
+def test_a_day_in_any_form_of_airbytes_connector_is_the_same_day(
+    run: Run, config: dict[str, Any], stream: str, day: str
+) -> None:
+    config["start_date"] = "2023-01-01T00:00:00Z"
+    expected = run("read", config, (stream,), state(stream, date="2024-01-02"))
+
+    output = run("read", config, (stream,), state(stream, date=day))
+
+    assert output.error is None
+    assert "2024-01-02" in {record["date"] for record in output.records(stream)}
+    assert "2023-06-01" not in {record["date"] for record in output.records(stream)}
+    assert output.records(stream) == expected.records(stream)
+    assert output.states(stream) == expected.states(stream)
+
+
+@pytest.mark.parametrize("stream", DAILY)
+def test_a_day_still_to_come_is_no_error_and_loses_no_day_from_then_on(
+    run: Run, config: dict[str, Any], clock: Clock, stream: str
+) -> None:
+    early = run("read", config, (stream,), state(stream, date="2024-02-01"))
+    clock.set(NOW + timedelta(days=30))
+
+    late = run("read", config, (stream,), early.state)
+
+    assert early.error is None
+    assert "2024-02-01" in {record["date"] for record in late.records(stream)}
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {"server_upload_time": "20240101T20"},
+        {"server_upload_time": "2024-01-01 20:15:30.123456"},
+        {"server_upload_time": "2024-01-01 20:15:30"},
+        {"server_upload_time": "2024-01-01T20:15:30.123456+00:00"},
+        {"server_upload_time": "2024-01-01T20:15:30+00:00"},
+        {"server_upload_time": "2024-01-01T20:15:30Z"},
+        {
+            "server_upload_time": "20240101T20",
+            "since": "20240101T00",
+            "members_since": "20240101T14",
+            "members": {"20240101T19": ["00112233445566"]},
+            "read": [["20240102T00", "20240103T00"]],
+        },
+    ],
+)
+def test_the_cursor_of_the_manifest_accepts_what_the_packages_cursor_accepts_and_leaves(
+    config: dict[str, Any], amplitude: Emulator, saved: dict[str, str]
+) -> None:
+    output = read_by_the_manifest(config, state("events", **saved))
+
+    assert output.errors == []
+    assert min(r.query["start"] for r in amplitude.requests) == ["20240101T14"]
+    assert len(output.records) == (58 - 14) * 3
+
+
+@pytest.mark.parametrize("trouble", [{"status": 400}, {"status": 503}, {"kind": "bad_crc"}])
+def test_the_cursor_of_the_manifest_asks_again_for_what_it_could_not_read(
+    config: dict[str, Any],
+    amplitude: Emulator,
+    project: Project,
+    clock: Clock,
+    trouble: dict[str, Any],
+) -> None:
+    config |= {"request_time_range": 4, "lookback_hours": 0}
+    amplitude.faults.append(Fault(hour="20240102T05", times=None, **trouble))
+    first = read_by_the_manifest(config, [])
+    amplitude.faults.clear()
+    clock.set(NOW + timedelta(hours=2))
+
+    assert first.most_recent_state is not None
+    saved = vars(first.most_recent_state.stream_state)
+    second = read_by_the_manifest(config, state("events", **saved))
+
+    hours = [project.start + timedelta(hours=hour) for hour in range(60)]
+    uploaded = {event["uuid"] for hour in hours for event in project.events(hour)}
+    records = [message.record for message in [*first.records, *second.records]]
+    assert first.errors
+    assert {record.data["uuid"] for record in records if record} == uploaded
