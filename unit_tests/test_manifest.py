@@ -24,19 +24,19 @@ def test_the_manifest_has_no_fault() -> None:
             "definitions.requester.use_tcp_keep_alive: HttpRequester has no such key",
         ),
         (
-            "start_datetime:\n        type: MinMaxDatetime\n        datetime:",
-            "start_datetime:\n        type: MinMaxDatetime\n        date_time:",
-            "definitions.daily_stream.incremental_sync.start_datetime.date_time: MinMaxDatetime has",
+            "type: MinMaxDatetime, datetime_format:",
+            "type: MinMaxDatetime, format:",
+            "definitions.daily_stream.incremental_sync.end_datetime.format: MinMaxDatetime has",
         ),
         (
-            "action: FAIL\n    failure_type: config_error",
-            "action: FAIL\n    failure: config_error",
-            "definitions.refused.failure: HttpResponseFilter has no such key",
+            "action: FAIL, failure_type: config_error",
+            "action: FAIL, failure: config_error",
+            "error_handler.response_filters[0].failure: HttpResponseFilter has no such key",
         ),
         (
-            "header: Retry-After }",
-            "header: Retry-After, reg: x }",
-            "definitions.waits[0].reg: WaitTimeFromHeader has no such key",
+            "type: RecordExpander, ",
+            "type: RecordExpander, keep: x, ",
+            "definitions.user_of_job.keep: RecordExpander has no such key",
         ),
         (
             "ExportErrorHandler\n              max_retries: 6",
@@ -50,14 +50,13 @@ def test_the_manifest_has_no_fault() -> None:
             "definitions.stream.schema: DeclarativeStream has no such key",
         ),
         (
-            "type: NoPagination",
-            "type: DefaultPagination",
-            "definitions.stream.retriever.paginator.type: DefaultPagination cannot stand here",
+            "type: CsvDecoder",
+            "type: TsvDecoder",
+            "definitions.cohort_members.retriever.download_decoder.type: TsvDecoder cannot stand here",
         ),
         (
-            "concurrency_level:\n",
-            "api_budget:\n  type: HTTPAPIBudget\n  policies:\n    - type: MovingWindowCallRatePolicy\n"
-            "      rates: [{ limit: 5, intervall: PT1M }]\n      matchers: []\nconcurrency_level:\n",
+            "{ limit: 1000, interval: PT5M5S }",
+            "{ limit: 1000, intervall: PT5M5S }",
             "api_budget.policies[0].rates[0].intervall: this part has no such key",
         ),
         ("    type: HttpRequester\n", "", "definitions.requester: it has no `type`"),
@@ -73,11 +72,11 @@ def test_the_manifest_has_no_fault() -> None:
         ),
         (
             "  stream:\n",
-            "  spare: { type: NoPagination }\n  stream:\n",
+            "  spare: { type: CsvDecoder }\n  stream:\n",
             "definitions.spare: nothing refers to it",
         ),
         (
-            '  - $ref: "#/definitions/cohorts"\n',
+            '"#/definitions/cohorts", ',
             "",
             "schemas.cohorts: nothing refers to it",
         ),
