@@ -188,14 +188,17 @@ class Archive:
         if not 0 <= self._zip.start_dir - end <= DESCRIPTOR_BYTES:
             raise DamagedArchiveError("its directory does not fit its members")
 
-    def records(self, member: zipfile.ZipInfo) -> Iterator[dict[str, Any]]:
+    def records(self, member: zipfile.ZipInfo, since: str = "") -> Iterator[dict[str, Any]]:
         """Turn one member's lines into events, times as RFC 3339, everything else untouched.
+
+        Events uploaded before `since`, in the export's own form, are left out.
 
         Raises:
             AirbyteTracedException: system_error at the first line that is not a JSON object, unless
                 `on_bad_record` is `skip`: then a warning at the member's end counts those left out.
         """
-        loads, first, before = orjson.loads, self._decoder.first, self._decoder.before
+        loads, before = orjson.loads, self._decoder.before
+        first = max(self._decoder.first, since)
         skipped = 0
         for number, line in enumerate(self._lines(member), start=1):
             try:

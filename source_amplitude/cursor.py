@@ -68,6 +68,7 @@ class ExportCursor(Cursor):
         members: by hour, fingerprints of the members emitted: of the look-back, and of unfinished windows
         members_since: hour from which `members` is complete
         since: hour at which the first sync began
+        cut: the end date, where it cuts an hour in two: that hour's events from then on are still to come
 
     Each sync asks for `lookback` before the newest hour again; members in the state are not read twice.
     A state without `members_since` is another connector's: its look-back is read again, once.
@@ -83,8 +84,12 @@ class ExportCursor(Cursor):
         window: timedelta,
         lookback: timedelta,
         emit: Callable[[MutableMapping[str, Any]], None],
+        cut: str = "",
     ) -> None:
-        """Start from `state` (empty at first) and read the hours from `start` up to, not including, `end`."""
+        """Start from `state` (empty at first) and read the hours from `start` up to, not including, `end`.
+
+        `cut` is the moment in the last hour, in the export's own form, from which on nothing is emitted.
+        """
         self._lock = threading.Lock()
         self._end = end
         self._window = window
@@ -96,6 +101,9 @@ class ExportCursor(Cursor):
         self._since = start
         self._members: dict[datetime, list[str]] = {}
         self._members_since = start
+        self._cut = cut
+        self._resumed = ""
+        self._resumed_members: set[str] = set()
         value = state.get("server_upload_time")
         if not value:
             self._read: list[Window] = [(BEGINNING, start)]
@@ -122,6 +130,15 @@ class ExportCursor(Cursor):
                     " events, or read them with a second connection that has this end date."
                 )
         self._read = _without(self._read, (again, newest))
+        saved = state.get("cut", "")
+        if saved and saved != cut:
+            # The end date has been moved: the rest of its hour has not been read.
+            hour = whole_hour(saved)
+            self._resumed, self._resumed_members = saved, set(self._members.get(hour, ()))
+            if cut and whole_hour(cut) == hour:
+                self._cut = max(cut, saved)
+            self._known -= self._resumed_members
+            self._read = _without(self._read, (hour, hour + HOUR))
         # A start date moved later leaves out what lies before it.
         self._read = _joined([*self._read, (BEGINNING, start)])
 
@@ -140,11 +157,16 @@ class ExportCursor(Cursor):
         with self._lock:
             return fingerprint(member) not in self._known
 
+    def emitted_before(self, member: zipfile.ZipInfo) -> str:
+        """The moment before which a member's events have been emitted; nothing for one that is new."""
+        return self._resumed if fingerprint(member) in self._resumed_members else ""
+
     def member_read(self, member: zipfile.ZipInfo, window: Window) -> None:
         """Remember a member whose last line has been emitted."""
         with self._lock:
             self._known.add(name := fingerprint(member))
-            insort(self._members.setdefault(hour_of(member, window), []), name)
+            if name not in self._resumed_members:
+                insort(self._members.setdefault(hour_of(member, window), []), name)
 
     def window_read(self, window: Window) -> None:
         """Remember a window whose last event has been emitted."""
@@ -158,6 +180,8 @@ class ExportCursor(Cursor):
         for hour in sorted(self._members):
             size = sum(map(len, self._members.values()))
             over = size > LEDGER_MEMBERS
+            if hour == self._cut_hour():
+                continue
             if hour < self._members_since and _covers(self._read, hour):
                 del self._members[hour]
             elif over and _covers(self._read, hour):
@@ -166,6 +190,9 @@ class ExportCursor(Cursor):
                 )
                 del self._members[hour]
                 self._members_since = hour + HOUR
+
+    def _cut_hour(self) -> datetime | None:
+        return whole_hour(self._cut) if self._cut else None
 
     @property
     def state(self) -> MutableMapping[str, Any]:
@@ -182,6 +209,10 @@ class ExportCursor(Cursor):
                 f"{hour:{FORMAT}}": list(names) for hour, names in sorted(self._members.items())
             },
         }
+        if self._resumed and not _covers(self._read, whole_hour(self._resumed)):
+            state["cut"] = self._resumed
+        elif self._cut and _covers(self._read, whole_hour(self._cut)):
+            state["cut"] = self._cut
         if len(self._read) > 1:
             state["read"] = [[f"{a:{FORMAT}}", f"{b:{FORMAT}}"] for a, b in self._read[1:]]
         return state

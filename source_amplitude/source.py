@@ -177,6 +177,7 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             window=window,
             lookback=lookback,
             emit=lambda state: send(saved(state)),
+            cut=retriever.record_selector.extractor.decoder.before,
         )
         return DefaultStream(
             partition_generator=ExportPartitions(
@@ -334,7 +335,8 @@ class ReadyWindow(AirbyteMessage):
                 if not self._cursor.is_new(member):
                     continue
                 if self._archive:
-                    yield from records(self._archive.records(member))
+                    since = self._cursor.emitted_before(member)
+                    yield from records(self._archive.records(member, since))
                 self._cursor.member_read(member, self._window)
             self._cursor.window_read(self._window)
         except Exception as error:

@@ -215,6 +215,62 @@ def test_a_state_of_airbytes_connector_is_accepted_and_its_hours_are_read_again_
     assert second.records("events") == []
 
 
+@pytest.mark.parametrize("lookback", [0, 6])
+@pytest.mark.parametrize(
+    "ends",
+    [
+        ("2024-01-01T17:30:00Z", "2024-01-02T11:00:00Z"),
+        ("2024-01-01T17:30:00Z", "2024-01-01T17:30:00Z", None),
+        ("2024-01-01T17:10:00Z", "2024-01-01T17:30:00Z", "2024-01-01T17:50:00Z", None),
+        ("2024-01-01T17:30:00Z", "2024-01-01T17:10:00Z", None),
+    ],
+)
+def test_an_end_date_that_is_moved_loses_nothing_and_repeats_nothing(
+    run: Run,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    project: Project,
+    ends: tuple[str | None, ...],
+    lookback: int,
+) -> None:
+    project.events_per_hour = 20
+    config["lookback_hours"] = lookback
+    outputs, state = [], None
+    for end in ends:
+        outputs.append(run("read", {**config, "end_date": end or ""}, ("events",), state))
+        state = outputs[-1].state
+        amplitude.requests.clear()
+
+    read = [event["uuid"] for output in outputs for event in output.records("events")]
+    assert len(read) == len(set(read))
+    bound = ends[-1] or "2024-01-03T10:00:00Z"
+    hours = [project.start + timedelta(hours=n) for n in range(58)]
+    expected = {
+        event["uuid"]
+        for hour in hours
+        for event in project.events(hour)
+        if event["server_upload_time"] < bound.replace("T", " ").replace("Z", ".000000")
+    }
+    assert set(read) >= expected
+    if ends[-1] is None or ends[-1] == max(filter(None, ends)):
+        assert set(read) == expected
+
+
+def test_the_rest_of_a_cut_hour_is_read_after_a_failure_too(
+    run: Run, config: dict[str, Any], amplitude: Emulator, project: Project
+) -> None:
+    project.events_per_hour = 20
+    first = run("read", {**config, "end_date": "2024-01-01T17:30:00Z"}, ("events",))
+    amplitude.faults.append(Fault(status=500, hour="20240101T17", times=None))
+    second = run("read", config, ("events",), first.state)
+    assert second.error is not None
+    amplitude.faults.clear()
+    third = run("read", config, ("events",), second.state)
+
+    read = [e["uuid"] for output in (first, second, third) for e in output.records("events")]
+    assert len(read) == len(set(read)) == 58 * 20
+
+
 def test_a_state_later_than_now_loses_nothing_that_comes(
     run: Run, config: dict[str, Any], clock: Clock
 ) -> None:
