@@ -115,3 +115,14 @@ def test_the_scaling_figures_are_those_of_the_benchmarks_and_the_product() -> No
         assert re.search(rf"(?<![\d,.]){value[name]}(?![\d,])", benchmarks), name
     assert value["downloads"] == str(DOWNLOADS)
     assert value["archives"] == str(ARCHIVES)
+
+
+def test_what_the_comparison_says_of_us_is_shown_by_a_test() -> None:
+    page = (ROOT / "docs" / "amplitude.md").read_text()
+    table = page.split("## What others read")[1].split("\n## ")[0]
+    tests = "".join(path.read_text() for path in (ROOT / "unit_tests").glob("test_*.py"))
+
+    shown = re.findall(r"`(test_\w+)`", table)
+    assert len(shown) == table.count("\n| ") - 1
+    for name in shown:
+        assert f"def {name}(" in tests, name
