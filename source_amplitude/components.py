@@ -681,13 +681,16 @@ class LatestDay(StateMigration):
 
     def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
         """Whether the state has another form or a day to come."""
-        return bool(stream_state.get("date")) and stream_state != self.migrate(stream_state)
+        return stream_state != self.migrate(stream_state)
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The state as this version saves it."""
-        digits = re.sub(r"\D", "", str(stream_state["date"]))[:8]
+        """The state as this version saves it; one without a day stays as it is."""
+        cursor = next((field for field in ("date", "day") if stream_state.get(field)), None)
+        if cursor is None:
+            return stream_state
+        digits = re.sub(r"\D", "", str(stream_state[cursor]))[:8]
         today = datetime.now(pytz.timezone(self.config.get("project_timezone") or "UTC")).date()
-        return {"date": min(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", str(today))}
+        return {cursor: min(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", str(today))}
 
 
 @dataclass

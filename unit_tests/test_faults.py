@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault, Project
+from source_amplitude import source
 from source_amplitude.cursor import HOUR, whole_hour
 from unit_tests.conftest import NOW, Clock, Output, Run, catalog
 
@@ -77,6 +78,25 @@ def test_what_may_pass_is_tried_again_and_every_event_comes_once(
     assert clock.slept
     if "Retry-After" in fault.headers:
         assert max(clock.slept) >= 40
+
+
+def test_a_server_that_does_not_answer_in_time_is_asked_again(
+    run: Run, config: dict[str, Any], amplitude: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = source.manifest()
+    requester = declared["definitions"]["requester"]
+    assert requester["connect_timeout_in_seconds"] == 30
+    assert requester["read_timeout_in_seconds"] == 600
+    requester["read_timeout_in_seconds"] = 0.3
+    monkeypatch.setattr(source, "manifest", lambda: declared)
+    amplitude.faults += [Fault(delay=1.0), Fault(path="/api/3/cohorts", delay=1.0)]
+
+    output = run("read", config, ("events", "cohorts"))
+
+    assert output.error is None
+    assert once_each(output)
+    assert len(output.records("cohorts")) == 3
+    assert len([r for r in amplitude.requests if r.path == "/api/3/cohorts"]) == 2
 
 
 def test_waits_grow(run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock) -> None:
@@ -309,9 +329,12 @@ def test_a_process_that_nobody_reads_ends_itself_after_sigterm(
     )
     assert process.stdout
     unread = b"\0" * 4
-    while int.from_bytes(unread, sys.byteorder) < 60_000:  # of the 65,536 that a pipe takes
+    # More than all logs before it: the first batch of events waits for room in the pipe.
+    for _ in range(300):
         unread = fcntl.ioctl(process.stdout, termios.FIONREAD, unread)
         select.select([], [], [], 0.2)
+        if int.from_bytes(unread, sys.byteorder) > 16_384:
+            break
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(5) == 128 + signal.SIGTERM

@@ -253,3 +253,14 @@ def test_jobs_that_may_not_be_done_are_read_again(
 
     assert [r.query["start_day"] for r in amplitude.requests] == [["2024-01-01"]]
     assert second.records("deleted_users") == first.records("deleted_users")
+
+
+def test_a_state_of_a_day_to_come_is_todays(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    stream = {"stream_descriptor": {"name": "deleted_users"}, "stream_state": {"day": "2030-01-01"}}
+
+    output = run("read", config, ("deleted_users",), [{"type": "STREAM", "stream": stream}])
+
+    assert len(output.records("deleted_users")) == 3
+    assert output.states("deleted_users")[-1] == {"day": "2024-01-03"}
