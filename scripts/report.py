@@ -109,7 +109,9 @@ def streams(db: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
         states = dict(db.execute(query).fetchall())
     found = {}
     for table in tables:
-        cursor = next((c for c in ("server_upload_time", "date") if c in table["columns"]), "null")
+        cursor = next(
+            (c for c in ("server_upload_time", "date", "day") if c in table["columns"]), "null"
+        )
         name = '"' + table["name"].replace('"', '""') + '"'
         query = f"""select count(*) as rows, max({cursor}) as newest, max(_airbyte_extracted_at) as synced
             from {name}"""

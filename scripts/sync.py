@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -37,6 +38,10 @@ def prepare() -> None:
     )
     tempfile.tempdir = str(CACHE)
     os.chdir(CACHE)
+    # Its Google libraries warn of the end of a Python in a year to come.
+    warnings.simplefilter("ignore", FutureWarning)
+    # It ends `discover` as soon as it has the catalog, and then complains that it was ended.
+    sys.unraisablehook = lambda _: None
 
 
 def config(stack: ExitStack) -> dict[str, Any]:
