@@ -576,6 +576,8 @@ class Entrypoint(AirbyteEntrypoint):
 
         The CDK's serializer drops the nulls of a record and is slow: `read` has its own.
         """
+        # With --debug the CDK's requesters write headers and bodies to the log.
+        logging.getLogger("airbyte.HttpRequester").setLevel(logging.INFO)
         if parsed_args.command != "read":
             yield from super().run(parsed_args)
             return
@@ -745,6 +747,8 @@ def main() -> None:
     """Run `spec`, `check`, `discover` or `read`; see `--help`."""
     arguments = sys.argv[1:]
     parsed: Namespace = AirbyteEntrypoint.parse_args(arguments)
+    if not parsed.command:
+        sys.exit("source-amplitude: choose spec, check, discover or read; --help says more")
     init_uncaught_exception_handler(logging.getLogger("airbyte"))
     termination = Termination()
     try:

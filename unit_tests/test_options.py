@@ -207,6 +207,20 @@ def test_a_missing_config_file_is_said_in_one_sentence(run: Run, tmp_path: Path)
             build(["check", "--config", str(tmp_path / name)])
 
 
+def test_no_command_is_said_in_one_sentence() -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "source_amplitude"], capture_output=True, text=True
+    )
+
+    assert done.returncode == 1
+    assert (
+        done.stderr == "source-amplitude: choose spec, check, discover or read; --help says more\n"
+    )
+
+
 def test_the_spec_is_printed_by_the_console_script_too(capfd: pytest.CaptureFixture[str]) -> None:
     import subprocess
     import sys

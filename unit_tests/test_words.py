@@ -3,12 +3,15 @@
 import json
 import re
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator import Emulator, Fault, Project
-from unit_tests.conftest import DAILY, STREAMS, Clock, Run, config_for
+from unit_tests.conftest import DAILY, STREAMS, Clock, Run, catalog, config_for
 
 PATHS = {
     "active_users": "/api/2/users",
@@ -188,6 +191,29 @@ def test_no_message_and_no_log_holds_a_body_or_a_header(
     for output in (run("read", config), run("check", config)):
         assert "leaked" not in output.text
         assert "Response (body)" not in output.text
+
+
+def test_the_debug_log_of_a_process_holds_no_body_and_no_header_either(
+    config: dict[str, Any], amplitude: Emulator, tmp_path: Path
+) -> None:
+    files = []
+    for name, content in (("config", config), ("catalog", catalog("cohorts"))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        files.append(f"--{name}={tmp_path / name}.json")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "source_amplitude", "read", "--debug", *files],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    lines = done.stdout.splitlines()
+    said = "\n".join(line for line in lines if '"type":"RECORD"' not in line)
+    assert "ana@example.com" in done.stdout
+    assert "DEBUG" in said
+    for leaked in ("ana@example.com", "Authorization", "Content-Type"):
+        assert leaked not in said
 
 
 # -- check -----------------------------------------------------------------------------------------
