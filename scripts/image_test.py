@@ -171,15 +171,16 @@ def main() -> None:
     base = engine.base()
     engine.build(ROOT, IMAGE, base)
     start, end = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (FIRST, FIRST + timedelta(hours=HOURS)))
-    # Time stands still there, so that no figure grows between two reads.
+    # Time stands still there, so that no figure grows between two reads; what was spent would stay spent.
     project = Project(start=start, events_per_hour=EVENTS_PER_HOUR, clock=lambda: NOW)
-    with TemporaryDirectory(dir=cache) as folder, Emulator(project) as amplitude:
+    with TemporaryDirectory(dir=cache) as folder, Emulator(project, budget=False) as amplitude:
         config = {
             "api_key": amplitude.api_key,
             "secret_key": amplitude.secret_key,
             "api_url": amplitude.url,
             "start_date": start,
             "end_date": end,
+            "cohort_ids": ["p81xq0z"],
         }
         job = Job(engine, Path(folder), config)
         python = check_image(job)
