@@ -493,7 +493,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
             )
         if response.status_code == 429:
             return (
-                f"Amplitude takes no more requests of this project for now (429{_said(response)}). Its limits"
+                f"Amplitude takes no more requests of this project for now, when asked for {self.name}"
+                f" (429{_said(response)}). Its limits"
                 " pass within the hour: test again then."
             )
         return (

@@ -123,7 +123,7 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         ]
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
-        """Prove the keys; a stream that the plan lacks is named, and fails nothing while another works."""
+        """Prove the keys; a stream that is not to be had is named, and fails nothing while another works."""
         self._config = {**self._config, **self._source_config["check"]["config_overrides"]}
         streams = {stream.name: stream for stream in self.streams(self._config)}
         refusals: dict[str, str] = {}
@@ -133,8 +133,6 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
                     next(iter(partition.read()), None)
             except AirbyteTracedException as error:
                 refusals[name] = str(error.message)
-                if error.failure_type == FailureType.transient_error:
-                    return _status(ConnectionStatus.FAILED, refusals[name])
         if len(refusals) == len(PROBES):
             return _status(ConnectionStatus.FAILED, refusals[PROBES[0]])
         for refusal in refusals.values():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault, Project
+from source_amplitude.source import PROBES
 from unit_tests.conftest import DAILY, STREAMS, Clock, Run, catalog, config_for
 
 PATHS = {
@@ -245,7 +246,7 @@ def test_the_check_passes_on_the_smallest_plan_and_says_what_is_missing(
 
 
 @pytest.mark.parametrize("stream", ["events_list", "annotations", "cohorts"])
-@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("status", [400, 403, 404, 429, 503])
 def test_the_check_passes_when_one_stream_is_unavailable_and_says_which(
     run: Run, config: dict[str, Any], amplitude: Emulator, stream: str, status: int
 ) -> None:
@@ -301,7 +302,8 @@ def test_the_check_says_what_passes_without_waiting_for_it(
     run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock, status: int, words: str
 ) -> None:
     body = envelope("Unspecified Error", "Too Many Requests: Exceeded rate limit")
-    amplitude.faults.append(Fault(path="/api/2/events/list", status=status, body=body, times=None))
+    for stream in PROBES:
+        amplitude.faults.append(Fault(PATHS[stream], status=status, body=body, times=None))
 
     result, message = checked(run, config)
 
