@@ -494,8 +494,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         if response.status_code == 429:
             return (
                 f"Amplitude takes no more requests of this project for now, when asked for {self.name}"
-                f" (429{_said(response)}). Its limits"
-                " pass within the hour: test again then."
+                f" (429{_said(response)}). Its limits pass within the hour: test again then."
             )
         return (
             f"Amplitude could not answer for {self.name} ({response.status_code}{_said(response)})."

@@ -134,10 +134,12 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             except AirbyteTracedException as error:
                 refusals[name] = str(error.message)
         if len(refusals) == len(PROBES):
-            return _status(ConnectionStatus.FAILED, refusals[PROBES[0]])
+            first = refusals[PROBES[0]]
+            return AirbyteConnectionStatus(status=ConnectionStatus.FAILED, message=first)
         for refusal in refusals.values():
             logger.warning(refusal)
-        return _status(ConnectionStatus.SUCCEEDED, " ".join(refusals.values()) or None)
+        missing = " ".join(refusals.values()) or None
+        return AirbyteConnectionStatus(status=ConnectionStatus.SUCCEEDED, message=missing)
 
     def _sequential(self, stream: DefaultStream) -> AbstractStream:
         daily = isinstance(stream.cursor, ConcurrentCursor)
@@ -215,10 +217,6 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
                     yield part
         finally:
             self._handover.close()
-
-
-def _status(status: ConnectionStatus, message: str | None) -> AirbyteConnectionStatus:
-    return AirbyteConnectionStatus(status=status, message=message)
 
 
 class WholeStream(PartitionGenerator):
