@@ -173,7 +173,7 @@ def half_described(stream: Mapping[str, Any]) -> Iterator[str]:
     loader = stream.get("schema_loader") or {}
     properties = (loader.get("schema") or {}).get("properties")
     if loader.get("type") != "InlineSchemaLoader" or not properties:
-        yield f"{where}: it has no schema; give it an InlineSchemaLoader with one of `schemas`."
+        yield f"{where}: it has no schema; give it one of `schemas` as its `schema_loader`."
         return
     key = stream.get("primary_key") or parameters.get("primary_key") or []
     fields = [("key", field) for field in ([key] if isinstance(key, str) else key)]

@@ -1,4 +1,4 @@
-"""Write `source_amplitude/schemas/*.json` into the manifest's last section, one line a property."""
+"""Write `source_amplitude/schemas/*.json` into the manifest's last section, one line per property."""
 
 import json
 from pathlib import Path
@@ -9,16 +9,16 @@ MARK = "\n# Generated from schemas/*.json by `make schemas`: change those.\nsche
 
 
 def with_schemas(manifest: str) -> str:
-    """The manifest's text with its last section anew: every schema in flow style, which is JSON."""
+    """The manifest's text with its last section rebuilt: one loader per file, its schema in JSON."""
     lines = []
     for path in sorted((PACKAGE / "schemas").glob("*.json")):
         schema = json.loads(path.read_text())
         properties = schema.pop("properties")
-        lines.append(f"  {path.stem}:")
-        lines += [f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in schema.items()]
-        lines.append("    properties:")
+        lines += [f"  {path.stem}:", "    type: InlineSchemaLoader", "    schema:"]
+        lines += [f"      {json.dumps(key)}: {json.dumps(value)}" for key, value in schema.items()]
+        lines.append("      properties:")
         lines += [
-            f"      {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+            f"        {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
             for key, value in properties.items()
         ]
     return manifest.partition(MARK)[0].rstrip("\n") + "\n" + MARK + "\n".join(lines) + "\n"

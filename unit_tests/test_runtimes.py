@@ -353,7 +353,7 @@ def test_the_resolved_manifest_has_every_stream_and_no_reference(
         streams = {stream["name"]: stream for stream in resolved["streams"]}
         assert list(streams) == list(STREAMS)
         for name, stream in streams.items():
-            assert stream["schema_loader"]["schema"] == manifest()["schemas"][name]
+            assert stream["schema_loader"]["schema"] == manifest()["schemas"][name]["schema"]
             assert '"$ref"' not in (text := json.dumps(stream))
             assert '"#/' not in text
 
