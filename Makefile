@@ -5,23 +5,26 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE := copy
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 BIN := .venv/bin
-REGISTRY := .cache/metadata
+ENVS := .cache/envs
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report test check metadata fix schemas image image-test bench fuzz lock clean
+.PHONY: help setup sync report report-test test check metadata fix schemas image image-test bench fuzz lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: .venv/ready ## make .venv from the locks
 
-sync: setup ## all streams into amplitude.duckdb: your project's, or an emulated one's
-	@$(BIN)/python scripts/sync.py
+sync: $(ENVS)/sync/ready ## sync into amplitude.duckdb: your project, or an emulated one
+	@$(ENVS)/sync/bin/python scripts/sync.py
 
-report: setup ## amplitude.duckdb as one page, report.html, that opens without a network
-	@$(BIN)/python scripts/report.py
+report: $(ENVS)/report/ready ## turn amplitude.duckdb into report.html
+	@$(ENVS)/report/bin/python examples/report/report.py
 
-test: setup $(REGISTRY)/ready ## every test
+report-test: $(ENVS)/report/ready ## test the report, in Chromium where it is installed
+	cd examples/report && $(CURDIR)/$(ENVS)/report/bin/python -m pytest
+
+test: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready ## run every test
 	$(BIN)/python -m pytest
 
 check: setup metadata ## style, format, types, and linters of the manifest and the metadata
@@ -30,8 +33,8 @@ check: setup metadata ## style, format, types, and linters of the manifest and t
 	$(BIN)/mypy
 	$(BIN)/python scripts/lint_manifest.py
 
-metadata: $(REGISTRY)/ready ## metadata.yaml against the model of Airbyte's registry
-	@if [ -x $(REGISTRY)/bin/python ]; then $(REGISTRY)/bin/python scripts/metadata.py; \
+metadata: $(ENVS)/metadata/ready ## check metadata.yaml against the model of Airbyte's registry
+	@if [ -x $(ENVS)/metadata/bin/python ]; then $(ENVS)/metadata/bin/python scripts/metadata.py; \
 	else echo "metadata.yaml is not validated: airbyte-connector-models needs Python before 3.13."; fi
 
 fix: setup ## what ruff can mend
@@ -56,12 +59,15 @@ fuzz: setup ## the random tests, for long
 lock: setup ## requirements/*.txt anew
 	$(COMPILE) pyproject.toml --extra fast -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
+	$(COMPILE) --group sync -o requirements/sync.txt
+	$(COMPILE) examples/report/pyproject.toml --group examples/report/pyproject.toml:test -o examples/report/requirements.txt
 	echo 'airbyte-connector-models>=0.1.12' | $(COMPILE) - -o requirements/metadata.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
 	echo hatchling | $(COMPILE) - -o requirements/build.txt
 
 clean: ## remove what make has made
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis amplitude.duckdb report.html
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist amplitude.duckdb* report.html
+	find . -name __pycache__ -o -name .pytest_cache | xargs rm -rf
 
 .venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv --clear .venv
@@ -70,10 +76,20 @@ clean: ## remove what make has made
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
 	touch $@
 
-# In an environment of its own: the model's package needs Python before 3.13, and other versions than ours.
-$(REGISTRY)/ready: requirements/metadata.txt .venv/ready
-	rm -rf $(REGISTRY) && mkdir -p $(REGISTRY)
-	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(REGISTRY) && \
-	$(BIN)/uv pip sync --quiet --python $(REGISTRY)/bin/python --require-hashes requirements/metadata.txt; fi
+# Environments for what would burden .venv.
+environment = rm -rf $(@D) && $(BIN)/uv venv --quiet --python $(BIN)/python $(@D) && \
+	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+
+$(ENVS)/sync/ready: requirements/sync.txt .venv/ready
+	$(environment)
+	touch $@
+
+$(ENVS)/report/ready: examples/report/requirements.txt .venv/ready
+	$(environment)
+	touch $@
+
+# The model's package needs Python before 3.13.
+$(ENVS)/metadata/ready: requirements/metadata.txt .venv/ready
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(environment); \
+	else mkdir -p $(@D); fi
 	touch $@

@@ -1,6 +1,6 @@
 """`metadata.yaml`, or another FILE, against the model of Airbyte's registry: what `make metadata` runs.
 
-The model's package needs Python before 3.13, so make keeps an environment for it in .cache/metadata.
+The model's package needs Python before 3.13, so make keeps an environment for it in .cache/envs.
 """
 
 import sys

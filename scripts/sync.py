@@ -123,7 +123,7 @@ def main() -> int:
             source = ab.get_source(
                 "source-amplitude",
                 config=options,
-                local_executable=str(Path(sys.executable).with_name("source-amplitude")),
+                local_executable=str(ROOT / ".venv" / "bin" / "source-amplitude"),
             )
             source.select_streams(selected(options, source.get_available_streams()))
             source.check()

@@ -14,7 +14,7 @@ import yaml
 from unit_tests.conftest import STREAMS
 
 ROOT = Path(__file__).parent.parent
-PYTHON = ROOT / ".cache" / "metadata" / "bin" / "python"
+PYTHON = ROOT / ".cache" / "envs" / "metadata" / "bin" / "python"
 
 Validate = Callable[[dict[str, Any]], tuple[int, str]]
 

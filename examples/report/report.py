@@ -1,9 +1,9 @@
-"""amplitude.duckdb as one page, report.html: what `make report` runs.
+"""Turn amplitude.duckdb into one page, report.html. `make report` runs this.
 
 Everything is counted in SQL, so neither memory nor the page grows with the events. The page holds its own
 charts and JavaScript, and a policy that forbids it every request and every other script.
 
-Usage: report.py [DATABASE [PAGE]]
+Usage: report.py [DATABASE [PAGE]], by default in the current folder.
 """
 
 import base64
@@ -18,7 +18,6 @@ import vl_convert
 from charts import hours_chart, sessions_chart, users_chart
 from jinja2 import Environment
 
-ROOT = Path(__file__).resolve().parent.parent
 DAYS = 90  # of the daily charts
 HOUR_DAYS = 14  # of the hourly charts
 COUNTRY_DAYS = 28
@@ -173,9 +172,7 @@ def figures(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     }
 
 
-def main(
-    database: str = str(ROOT / "amplitude.duckdb"), page: str = str(ROOT / "report.html")
-) -> int:
+def main(database: str = "amplitude.duckdb", page: str = "report.html") -> int:
     """Write the page; 1 when there is nothing to read, after one sentence that says why."""
     if not Path(database).exists():
         sys.stderr.write(f"There is no {Path(database).name} yet: run `make sync` first.\n")

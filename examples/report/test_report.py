@@ -12,10 +12,9 @@ from typing import Any
 
 import duckdb
 import pytest
+from browser import Browser
 
-from unit_tests.browser import Browser
-
-SCRIPT = Path(__file__).parent.parent / "scripts" / "report.py"
+SCRIPT = Path(__file__).with_name("report.py")
 CHROMIUM = shutil.which("chromium")
 HOSTILE = (
     "</script><script>document.title = 'owned'</script><img src=x onerror=document.title='owned'>"
@@ -99,7 +98,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if not CHROMIUM:
-        pytest.skip("Chromium is not installed")
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
     browser = Browser(CHROMIUM, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
