@@ -16,7 +16,7 @@ help: ## this list
 setup: .venv/ready ## make .venv from the locks
 
 sync: $(ENVS)/sync/ready ## sync into amplitude.duckdb: your project, or an emulated one
-	@$(ENVS)/sync/bin/python scripts/sync.py
+	@$(ENVS)/sync/bin/python -m tools.sync
 
 report: $(ENVS)/report/ready ## turn amplitude.duckdb into report.html
 	@$(ENVS)/report/bin/python examples/report/report.py
@@ -31,10 +31,10 @@ check: setup metadata ## style, format, types, and linters of the manifest and t
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python scripts/lint_manifest.py
+	$(BIN)/python -m tools.lint_manifest
 
 metadata: $(ENVS)/metadata/ready ## check metadata.yaml against the model of Airbyte's registry
-	@if [ -x $(ENVS)/metadata/bin/python ]; then $(ENVS)/metadata/bin/python scripts/metadata.py; \
+	@if [ -x $(ENVS)/metadata/bin/python ]; then $(ENVS)/metadata/bin/python -m tools.metadata; \
 	else echo "metadata.yaml is not validated: airbyte-connector-models needs Python before 3.13."; fi
 
 fix: setup ## what ruff can mend
@@ -42,13 +42,13 @@ fix: setup ## what ruff can mend
 	$(BIN)/ruff format .
 
 schemas: setup ## the manifest's last section, from source_amplitude/schemas
-	$(BIN)/python scripts/schemas.py
+	$(BIN)/python -m tools.schemas
 
 image: ## the connector's image, with docker or buildah
-	$(PYTHON) scripts/image.py
+	$(PYTHON) -m tools.image
 
 image-test: setup ## the image's promises, its size and its start
-	$(BIN)/python scripts/image_test.py
+	$(BIN)/python -m tools.image.verify
 
 bench: setup ## speed and memory against the CDK's stock parts and the floor
 	$(BIN)/python -m benchmarks.bench

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from lint_manifest import lint
-from schemas import MANIFEST
 
+from tools.lint_manifest import lint
+from tools.schemas import MANIFEST
+
+ROOT = Path(__file__).parent.parent
 TEXT = MANIFEST.read_text()
 
 
@@ -127,9 +129,9 @@ def test_a_shared_fault_is_named_once() -> None:
 def test_the_linter_prints_its_findings_and_exits_with_1(tmp_path: Path) -> None:
     copy = tmp_path / "manifest.yaml"
     copy.write_text(TEXT.replace("    use_tcp_keepalive:", "    keep_alive:"))
-    linter = MANIFEST.parent.parent / "scripts" / "lint_manifest.py"
+    command = [sys.executable, "-m", "tools.lint_manifest", str(copy)]
 
-    done = subprocess.run([sys.executable, linter, copy], capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
     assert done.returncode == 1
     assert done.stderr == (

@@ -33,8 +33,8 @@ def validate(tmp_path: Path) -> Validate:
     def validate(content: dict[str, Any]) -> tuple[int, str]:
         path = tmp_path / "metadata.yaml"
         path.write_text(yaml.safe_dump(content))
-        command = [str(PYTHON), str(ROOT / "scripts" / "metadata.py"), str(path)]
-        process = subprocess.run(command, capture_output=True, text=True)
+        command = [str(PYTHON), "-m", "tools.metadata", str(path)]
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         return process.returncode, process.stdout
 
     return validate

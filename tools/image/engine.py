@@ -1,10 +1,6 @@
-"""The image: builds it with docker where a daemon answers, with buildah elsewhere. What `make image` runs.
-
-With BASE_IMAGE set it builds on that base in place of the official one.
-"""
+"""What builds, keeps and runs the image: docker where a daemon answers, buildah and podman elsewhere."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,20 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "airbyte/source-amplitude:dev"
 OFFICIAL: str = re.findall(r"ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text())[0]
-SUITE = "trixie"
-"""The Debian release whose Python is the official base's, 3.13."""
-STAND_IN = f"localhost/python-connector-base:{SUITE}"
-STAND_IN_STEPS = """\
-FROM scratch
-ADD rootfs.tar /
-ENV LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-RUN ln -s python3 /usr/bin/python && useradd --uid 1000 --user-group --no-create-home airbyte \\
-    && mkdir /airbyte && chown airbyte: /airbyte
-"""
-NOT_OF_A_BASE = ("./dev/*", "./proc/*", "./sys/*", "./var/cache/apt/*", "./var/lib/apt/lists/*")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 MEMORY_MIB = 512
 
@@ -69,27 +54,11 @@ class Engine:
             if subprocess.run([*command, str(folder)]).returncode:
                 sys.exit(f"The image {tag} was not built; the lines above say why.")
 
-    def base(self) -> str:
-        """The official base, or a Debian with the same Python where that cannot be pulled."""
+    def base(self) -> str | None:
+        """The official base, or None where it cannot be pulled."""
         if self.has(OFFICIAL) or succeeds(*self.runner, "pull", OFFICIAL):
             return OFFICIAL
-        if not self.has(STAND_IN):
-            if os.getuid() != 0 or not shutil.which("debootstrap"):
-                sys.exit(
-                    f"{OFFICIAL} cannot be pulled here, and a stand-in needs debootstrap and the rights"
-                    " of root."
-                )
-            with TemporaryDirectory(dir=ROOT / ".cache") as folder:
-                system, context = Path(folder, "system"), Path(folder, "context")
-                context.mkdir()
-                packages = "--include=ca-certificates,python3-venv"
-                debootstrap = ["debootstrap", "--variant=minbase", packages, SUITE, str(system)]
-                subprocess.run(debootstrap, stdout=subprocess.DEVNULL, check=True)
-                tar = ["tar", "-C", str(system), *(f"--exclude={path}" for path in NOT_OF_A_BASE)]
-                subprocess.run([*tar, "-cf", str(context / "rootfs.tar"), "."], check=True)
-                (context / "Dockerfile").write_text(STAND_IN_STEPS)
-                self.build(context, STAND_IN)
-        return STAND_IN
+        return None
 
     def has(self, image: str) -> bool:
         """Whether an image is kept here."""
@@ -121,8 +90,3 @@ def succeeds(*command: str) -> bool:
     if not shutil.which(command[0]):
         return False
     return subprocess.run(command, capture_output=True).returncode == 0
-
-
-if __name__ == "__main__":
-    Engine().build(ROOT, IMAGE, os.environ.get("BASE_IMAGE"))
-    print(f"{IMAGE} is built.")

@@ -16,9 +16,9 @@ from airbyte_cdk.sources.declarative.parsers.custom_exceptions import UndefinedR
 from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import (
     ManifestReferenceResolver,
 )
-from schemas import MANIFEST, with_schemas
 
 import source_amplitude  # noqa: F401 - registers the components by the name that the manifest uses
+from tools.schemas import MANIFEST, with_schemas
 
 COMPONENTS = yaml.safe_load(
     resources.files("airbyte_cdk.sources.declarative")

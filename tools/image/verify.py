@@ -8,18 +8,16 @@ import re
 import shlex
 import statistics
 import subprocess
-import sys
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from container import Job, Messages, must
-from image import IMAGE, MEMORY_MIB, ROOT, Engine
-
-sys.path.insert(0, str(ROOT))
 from emulator import Emulator, Fault, Project
+from tools.image import stand_in
+from tools.image.container import Job, Messages, must
+from tools.image.engine import IMAGE, MEMORY_MIB, ROOT, Engine
 
 NOW = datetime.now(timezone.utc)
 FIRST = NOW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=10)
@@ -168,7 +166,7 @@ def main() -> None:
     cache = ROOT / ".cache" / "image"
     cache.mkdir(parents=True, exist_ok=True)
     engine = Engine(cache)
-    base = engine.base()
+    base = engine.base() or stand_in.build(engine)
     engine.build(ROOT, IMAGE, base)
     start, end = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (FIRST, FIRST + timedelta(hours=HOURS)))
     # Time stands still there, so that no figure grows between two reads; what was spent would stay spent.

@@ -54,7 +54,6 @@ def config(stack: ExitStack) -> dict[str, Any]:
         }
         print("Reading your Amplitude project.", flush=True)
         return {name: value for name, value in {**keys, **options}.items() if value}
-    sys.path.insert(0, str(ROOT))
     from emulator import Emulator, Project
 
     today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
