@@ -1,6 +1,6 @@
 """`python -m source_amplitude`: the same as `source-amplitude`."""
 
-from source_amplitude.source import main
+from source_amplitude.run import main
 
 if __name__ == "__main__":
     main()

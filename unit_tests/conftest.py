@@ -16,7 +16,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from hypothesis import settings
 
 from emulator import Emulator, Project
-from source_amplitude.source import Entrypoint, build
+from source_amplitude.entrypoint import Entrypoint, source_for
 
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("fuzz", max_examples=3_000, deadline=None, print_blob=True)
@@ -137,7 +137,7 @@ def run(tmp_path: Path) -> Run:
         )
         logging.getLogger("airbyte").addHandler(handler)
         try:
-            entrypoint = Entrypoint(build(arguments))
+            entrypoint = Entrypoint(source_for(arguments))
             lines = entrypoint.run(entrypoint.parse_args(arguments))
             for line in lines:
                 output.messages.append(json.loads(line))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from source_amplitude.source import ARCHIVES, DOWNLOADS
+from source_amplitude.export import ARCHIVES
+from source_amplitude.source import DOWNLOADS
 from unit_tests.conftest import STREAMS
 
 ROOT = Path(__file__).parent.parent

@@ -83,12 +83,12 @@ def test_what_may_pass_is_tried_again_and_every_event_comes_once(
 def test_a_server_that_does_not_answer_in_time_is_asked_again(
     run: Run, config: dict[str, Any], amplitude: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    declared = source.manifest()
+    declared = source.load_manifest()
     requester = declared["definitions"]["requester"]
     assert requester["connect_timeout_in_seconds"] == 30
     assert requester["read_timeout_in_seconds"] == 600
     requester["read_timeout_in_seconds"] = 0.3
-    monkeypatch.setattr(source, "manifest", lambda: declared)
+    monkeypatch.setattr(source, "load_manifest", lambda: declared)
     amplitude.faults += [Fault(delay=1.0), Fault(path="/api/3/cohorts", delay=1.0)]
 
     output = run("read", config, ("events", "cohorts"))

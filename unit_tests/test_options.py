@@ -199,12 +199,12 @@ def test_the_data_region_decides_the_host(
 def test_a_missing_config_file_is_said_in_one_sentence(run: Run, tmp_path: Path) -> None:
     from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-    from source_amplitude.source import build
+    from source_amplitude.entrypoint import source_for
 
     (tmp_path / "config.json").write_text("{")
     for name in ("config.json", "nowhere.json"):
         with pytest.raises(AirbyteTracedException, match="cannot be read"):
-            build(["check", "--config", str(tmp_path / name)])
+            source_for(["check", "--config", str(tmp_path / name)])
 
 
 def test_no_command_is_said_in_one_sentence() -> None:

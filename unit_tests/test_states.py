@@ -12,7 +12,7 @@ from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarat
 from airbyte_cdk.test.entrypoint_wrapper import EntrypointOutput, read
 
 from emulator import Emulator, Fault, Project
-from source_amplitude.source import MANIFEST
+from source_amplitude.source import MANIFEST_PATH
 from unit_tests.conftest import NOW, STREAMS, Clock, Run, catalog
 
 DAILY = [stream for stream, (_, cursor) in STREAMS.items() if cursor == "date"]
@@ -28,7 +28,7 @@ def read_by_the_manifest(config: dict[str, Any], saved: list[dict[str, Any]]) ->
     """Read `events` as every runtime but the package does: with the CDK's own cursor."""
     messages = [AirbyteStateMessageSerializer.load(message) for message in saved]
     configured = ConfiguredAirbyteCatalogSerializer.load(catalog("events"))
-    source = YamlDeclarativeSource(str(MANIFEST), False, configured, config, messages)
+    source = YamlDeclarativeSource(str(MANIFEST_PATH), False, configured, config, messages)
     return read(source, config, configured, messages)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault, Project
-from source_amplitude.source import PROBES
+from source_amplitude.source import CHECK_STREAMS
 from unit_tests.conftest import DAILY, STREAMS, Clock, Run, catalog, config_for
 
 PATHS = {
@@ -302,7 +302,7 @@ def test_the_check_says_what_passes_without_waiting_for_it(
     run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock, status: int, words: str
 ) -> None:
     body = envelope("Unspecified Error", "Too Many Requests: Exceeded rate limit")
-    for stream in PROBES:
+    for stream in CHECK_STREAMS:
         amplitude.faults.append(Fault(PATHS[stream], status=status, body=body, times=None))
 
     result, message = checked(run, config)

@@ -1,0 +1,74 @@
+"""The config against the spec and the clock, each error one sentence that names the option."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import pytz
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from jsonschema import Draft7Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+
+def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any]) -> None:
+    """Refuse a config that cannot work; `specification` is the spec's JSON schema.
+
+    Raises:
+        AirbyteTracedException: config_error.
+    """
+    if error := best_match(Draft7Validator(specification).iter_errors(config)):
+        raise config_error(_describe(error, specification))
+    now = datetime.now(timezone.utc)
+    moments = {}
+    for option in ("start_date", "end_date"):
+        if config.get(option):
+            try:
+                moments[option] = datetime.fromisoformat(config[option].replace("Z", "+00:00"))
+            except ValueError as error:
+                raise config_error(f"`{option}` is not a moment that exists") from error
+    start, end = moments.get("start_date"), moments.get("end_date")
+    if start and start > now:
+        raise config_error("`start_date` lies in the future: choose a moment that has passed")
+    if start and end and start >= end:
+        raise config_error("`start_date` is not before `end_date`: choose an earlier one")
+    # pytz, since the CDK brings its data with it: an image may be without the system's.
+    if (zone := config.get("project_timezone")) and zone not in pytz.all_timezones_set:
+        raise config_error(
+            "`project_timezone` is no IANA time zone: write it like America/Los_Angeles"
+        )
+
+
+def config_error(sentence: str) -> AirbyteTracedException:
+    """The error that says what is wrong with the config; `sentence` is without its full stop."""
+    return AirbyteTracedException(
+        message=f"{sentence}.",
+        internal_message="invalid config",
+        failure_type=FailureType.config_error,
+    )
+
+
+def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
+    """One sentence on an option that does not fit the spec, without its value."""
+    if error.validator == "required":
+        option = re.findall(r"'(\w+)' is a required", error.message)[0]
+        return f"`{option}` is missing: fill it in"
+    option = str(error.path[0]) if error.path else "the config"
+    rule = specification["properties"].get(option, {})
+    if "enum" in rule:
+        return f"`{option}` is none of {', '.join(map(repr, rule['enum']))}: choose one of them"
+    if "minimum" in rule:
+        return f"`{option}` must be a whole number from {rule['minimum']} to {rule['maximum']}: change it"
+    form = rule.get("pattern_descriptor") or f"a {rule.get('type')}"
+    if rule.get("type") == "array":
+        form = "a list without doubles"
+    if option == "api_url":
+        form = "an https address, or http to 127.0.0.1, localhost or [::1]"
+    example = (
+        f", such as {json.dumps(rule['examples'][0])}"
+        if rule.get("examples") and not rule.get("airbyte_secret")
+        else ""
+    )
+    return f"`{option}` must be {form}{example}: change it"

@@ -1,0 +1,130 @@
+"""The protocol, in and out: a command line becomes a source, its messages become text."""
+
+import base64
+import gc
+import logging
+import sys
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
+from airbyte_cdk.exception_handler import init_uncaught_exception_handler
+from airbyte_cdk.logger import PRINT_BUFFER, is_platform_debug_log_enabled
+from airbyte_cdk.models import AirbyteMessage, ConnectorSpecification
+from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
+from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
+
+from source_amplitude.config import config_error, validate_config
+from source_amplitude.messages import RecordBatch, serialize_record
+from source_amplitude.source import SourceAmplitude
+
+
+def launch(arguments: list[str], deferred: Callable[[], AbstractContextManager[None]]) -> None:
+    """Run one command; each message is written within `deferred`, which no signal interrupts."""
+    parsed: Namespace = Entrypoint.parse_args(arguments)
+    if not parsed.command:
+        sys.exit("source-amplitude: choose spec, check, discover or read; --help says more")
+    init_uncaught_exception_handler(logging.getLogger("airbyte"))
+    entrypoint = Entrypoint(source_for(arguments))
+    # What was built so far stays to the end: the collector need not walk it for every few events.
+    gc.freeze()
+    with PRINT_BUFFER:
+        for message in entrypoint.output(parsed):
+            with deferred():
+                write(message)
+
+
+def write(message: str | bytes) -> None:
+    """Write one message, or whole lines of them, after all that was printed before."""
+    if isinstance(message, str):
+        print(f"{message}\n", end="")
+        return
+    assert sys.__stdout__
+    # The lock keeps whole what other threads log.
+    with PRINT_BUFFER.lock:
+        PRINT_BUFFER.flush()
+        sys.__stdout__.buffer.write(message)
+        sys.__stdout__.buffer.flush()
+
+
+def source_for(arguments: list[str]) -> SourceAmplitude:
+    """The source for a command line: it needs config, catalog and state when it is built.
+
+    Raises:
+        AirbyteTracedException: config_error when a file is missing or is not JSON.
+    """
+    catalog = AirbyteEntrypoint.extract_catalog(arguments)
+    config = AirbyteEntrypoint.extract_config(arguments)
+    state = AirbyteEntrypoint.extract_state(arguments)
+    try:
+        return SourceAmplitude(
+            SourceAmplitude.read_catalog(catalog) if catalog else None,
+            SourceAmplitude.read_config(config) if config else None,
+            SourceAmplitude.read_state(state) if state else None,
+        )
+    except (OSError, ValueError) as error:
+        raise config_error(f"A file of the command line cannot be read ({error})") from error
+
+
+class Entrypoint(AirbyteEntrypoint):
+    """The CDK's commands, with errors that name the option, records with their nulls, and keys kept in."""
+
+    def run(self, parsed_args: Namespace) -> Iterator[str]:
+        """Yield the messages of a command, one JSON text each."""
+        for output in self.output(parsed_args):
+            yield from [output] if isinstance(output, str) else output.decode().splitlines()
+
+    def output(self, parsed_args: Namespace) -> Iterator[str | bytes]:
+        """Yield the messages of a command: one JSON text, or many records as whole lines.
+
+        The CDK's serializer drops the nulls of a record and is slow: `read` has its own.
+        """
+        # With --debug the CDK's requesters write headers and bodies to the log.
+        logging.getLogger("airbyte.HttpRequester").setLevel(logging.INFO)
+        if parsed_args.command != "read":
+            yield from super().run(parsed_args)
+            return
+        if parsed_args.debug or is_platform_debug_log_enabled():
+            for name in ("airbyte", self.logger.name):
+                logging.getLogger(name).setLevel(logging.DEBUG)
+        specification = self.source.spec(self.logger)
+        config = self.source.read_config(parsed_args.config)
+        catalog = self.source.read_catalog(parsed_args.catalog)
+        state = self.source.read_state(parsed_args.state)
+        self.source.serialize = True  # type: ignore[attr-defined] # it is a SourceAmplitude
+        for message in self.read(specification, config, catalog, state):
+            if isinstance(message, RecordBatch):
+                yield message.payload
+            elif record := message.record:
+                yield serialize_record(record.stream, record.data, record.emitted_at).decode()
+            else:
+                yield self.airbyte_message_to_string(message)
+
+    @staticmethod
+    def handle_record_counts(
+        message: AirbyteMessage, stream_message_count: defaultdict[HashableStreamDescriptor, float]
+    ) -> AirbyteMessage:
+        """Count the records between two states."""
+        if isinstance(message, RecordBatch):
+            stream_message_count[message.stream] += message.count
+            return message
+        return AirbyteEntrypoint.handle_record_counts(message, stream_message_count)
+
+    @staticmethod
+    def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
+        """Keep both keys out of all output, and the header that is made of them."""
+        AirbyteEntrypoint.set_up_secret_filter(config, connection_specification)
+        pair = f"{config.get('api_key')}:{config.get('secret_key')}"
+        add_to_secrets(base64.b64encode(pair.encode()).decode())
+
+    @staticmethod
+    def validate_connection(source_spec: ConnectorSpecification, config: Any) -> None:
+        """Refuse a config that cannot work, in a sentence that names the option.
+
+        Raises:
+            AirbyteTracedException: config_error.
+        """
+        validate_config(config, source_spec.connectionSpecification)

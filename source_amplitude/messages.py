@@ -1,0 +1,35 @@
+"""Record messages as the bytes that are written, many of them in one message."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from airbyte_cdk.models import AirbyteMessage, Type
+from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
+
+BATCH_BYTES = 256 * 1024
+"""Serialized records that are written at once; larger batches are no faster."""
+
+
+class RecordBatch(AirbyteMessage):
+    """Serialized records of one stream: many messages in one."""
+
+    def __init__(self, stream: str, lines: list[bytes]) -> None:
+        """Join the lines, each of them a record message without its line end."""
+        super().__init__(type=Type.RECORD)
+        self.stream = HashableStreamDescriptor(name=stream, namespace=None)
+        self.count = len(lines)
+        self.payload = b"\n".join([*lines, b""])
+
+
+def serialize_record(stream: str, data: Mapping[str, Any], emitted_at: int) -> bytes:
+    """A record message as JSON, without a line end; nulls of `data` are kept.
+
+    `emitted_at` is in milliseconds since 1970.
+    """
+    record = {"stream": stream, "data": data, "emitted_at": emitted_at}
+    try:
+        return orjson.dumps({"type": "RECORD", "record": record})
+    except TypeError:  # a lone surrogate, which JSON has and UTF-8 has not
+        return json.dumps({"type": "RECORD", "record": record}, separators=(",", ":")).encode()
