@@ -313,6 +313,12 @@ def test_the_check_succeeds(runtime: Any, config: Config) -> None:
     assert status["status"] == "SUCCEEDED", status
 
 
+def test_the_check_warns_of_nothing(tmp_path: Path, config: Config) -> None:
+    messages = ByPath(tmp_path).run("check", config).messages
+
+    assert [m["log"] for m in messages if m["type"] == "LOG" and m["log"]["level"] == "WARN"] == []
+
+
 @pytest.mark.parametrize("runtime", having("discover"), indirect=True)
 def test_discover_gives_every_stream_with_its_full_schema(runtime: Any, config: Config) -> None:
     streams = runtime.discover(config)["streams"]
