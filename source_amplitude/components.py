@@ -8,10 +8,11 @@ import json
 import logging
 import re
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator, Mapping, MutableMapping
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from tempfile import TemporaryFile
@@ -84,7 +85,7 @@ class Waits(BackoffStrategy):
         if response.status_code != 429:
             return seconds or growing
         if not seconds:
-            words = envelope(response).lower()
+            words = error_text(response).lower()
             seconds, why = growing, "since Amplitude names no limit"
             for limit, (needs, span) in LIMITS.items():
                 if limit in words:
@@ -128,7 +129,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
         super().__post_init__(parameters)
         self.backoff_strategies = [Waits(self.name)]
-        self._tries: WeakKeyDictionary[requests.PreparedRequest, int] = WeakKeyDictionary()
+        # A thread sends one request at a time, whatever it is redirected to.
+        self._thread = threading.local()
 
     def interpret_response(
         self, response_or_exception: requests.Response | Exception | None
@@ -141,20 +143,41 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         response = response_or_exception
         if isinstance(response, requests.Response):
             if response.ok:
+                self._thread.attempts = 0
                 if self.data_field is not None:
                     self._expect_list(response, self.data_field)
                 return SUCCESS_RESOLUTION
             if response.status_code not in (408, 429) and response.status_code < 500:
                 raise self.refusal(response)
-        request = getattr(response, "request", None)
-        if isinstance(request, requests.PreparedRequest):
-            self._tries[request] = tries = self._tries.get(request, 0) + 1
-            if tries > int(self.max_retries or 0) or not self.config.get("ask_again", True):
-                raise self.failure(FailureType.transient_error, self._passing(response, tries))
-        return super().interpret_response(response)
+        return self.retry(response)
+
+    @property
+    def attempts(self) -> int:
+        """How often the request that this thread sends has failed before."""
+        return getattr(self._thread, "attempts", 0)
+
+    def retry(self, response: requests.Response | Exception | None) -> ErrorResolution:
+        """Have a request sent again.
+
+        Raises:
+            AirbyteTracedException: transient_error, it has failed too often, or leads in a circle.
+        """
+        self._thread.attempts = tries = self.attempts + 1
+        circle = isinstance(response, requests.TooManyRedirects)
+        if circle or tries > int(self.max_retries or 0) or not self.config.get("ask_again", True):
+            raise self.failure(FailureType.transient_error, self._passing(response, tries))
+        resolution = super().interpret_response(response)
+        if resolution.response_action in (ResponseAction.RETRY, ResponseAction.RATE_LIMITED):
+            return resolution
+        return replace(resolution, response_action=ResponseAction.RETRY)
 
     def _passing(self, response: requests.Response | Exception | None, tries: int) -> str:
-        """What to say of a failure that may pass, and has not."""
+        """The message for a transient failure that outlived its retries."""
+        if isinstance(response, requests.TooManyRedirects):
+            return (
+                f"Amplitude's answer to the request for {self.name} redirects in a circle. The next sync"
+                " goes on from here; check proxies between here and Amplitude."
+            )
         if tries > 1:
             last = type(response).__name__
             if isinstance(response, requests.Response):
@@ -208,7 +231,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         )
 
     def failure(self, kind: FailureType, message: str) -> AirbyteTracedException:
-        """An error of this stream."""
+        """An error of this stream, which ends its request."""
+        self._thread.attempts = 0
         return AirbyteTracedException(
             message=message, internal_message=f"{self.name}: {message}", failure_type=kind
         )
@@ -228,22 +252,32 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
             )
 
 
-def envelope(response: requests.Response) -> str:
-    """Amplitude's own words in an error answer: `message (details)`, or nothing when there are none.
+def error_text(response: requests.Response) -> str:
+    """Amplitude's own words in an error response, or nothing when there are none."""
+    try:
+        return error_text_of(response.json())
+    except ValueError:
+        return ""
 
-    The taxonomy says `errors: [{message}]` where all others say `error: {message, metadata: {details}}`.
+
+def error_text_of(body: Any) -> str:
+    """The words of an error's envelope: `message (details)`, or nothing.
+
+    The taxonomy has `errors: [{message}]` where all others have
+    `error: {message, metadata: {details}}`.
     """
     try:
-        body = response.json()
         error = body.get("error") or body["errors"][0]
+        if isinstance(error, str):
+            return error
         words, details = error.get("message"), (error.get("metadata") or {}).get("details")
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError):
         return ""
     return f"{words} ({details})" if words and details else str(words or details or "")
 
 
 def _said(response: requests.Response) -> str:
-    words = envelope(response)
+    words = error_text(response)
     return f": {words}" if words else ""
 
 
@@ -374,7 +408,7 @@ class ExportErrorHandler(AmplitudeErrorHandler):
             return super().interpret_response(response)
         if response.ok:  # before anything looks at the body, which is streamed
             return SUCCESS_RESOLUTION
-        words = envelope(response)
+        words = error_text(response)
         if response.status_code == 404:
             return ErrorResolution(
                 ResponseAction.IGNORE, None, "The export has no events in this window (404)."
