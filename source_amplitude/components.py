@@ -4,50 +4,65 @@ One self-contained file: the Connector Builder executes its text with the CDK be
 It therefore has no `from __future__ import annotations`, no relative import and no `__file__`.
 """
 
+import errno
 import json
 import logging
+import math
+import os
 import re
 import struct
+import sys
 import threading
+import time
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator, Mapping, MutableMapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import InitVar, dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from tempfile import TemporaryFile
-from typing import IO, Any
+from functools import partial
+from tempfile import TemporaryFile, gettempdir
+from types import SimpleNamespace
+from typing import IO, Any, NamedTuple, cast
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 import orjson
 import pytz
 import requests
-from airbyte_cdk.models import FailureType
+from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, FailureType
+from airbyte_cdk.models import Type as MessageType
 from airbyte_cdk.sources.declarative.decoders.decoder import Decoder
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
+from airbyte_cdk.sources.declarative.requesters import HttpRequester
 from airbyte_cdk.sources.declarative.requesters.error_handlers import DefaultErrorHandler
+from airbyte_cdk.sources.declarative.retrievers import Retriever
 from airbyte_cdk.sources.declarative.transformations import RecordTransformation
+from airbyte_cdk.sources.http_logger import format_http_message
+from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
+from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
+from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.streams.http.error_handlers import BackoffStrategy
 from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
     SUCCESS_RESOLUTION,
     ErrorResolution,
     ResponseAction,
 )
-from airbyte_cdk.sources.streams.http.request_window_split_exception import (
-    RequestWindowSplitRequiredException,
-)
+from airbyte_cdk.sources.types import Record, StreamSlice
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 decompressobj: Any
 InflateError: Any
-try:  # The optional extra `fast`: the same bytes, sooner.
-    from isal.isal_zlib import decompressobj
+try:  # The optional extra `fast`: the same output, faster.
+    from isal.isal_zlib import crc32, decompressobj
     from isal.isal_zlib import error as InflateError  # noqa: N812 - a class, whatever its name
 except ImportError:
-    from zlib import decompressobj
+    from zlib import crc32, decompressobj
     from zlib import error as InflateError  # noqa: N812
+
+LOGGER = logging.getLogger("airbyte")
 
 
 # -- responses and errors -----------------------------------------------------------------------
@@ -382,51 +397,65 @@ class LatestDay(StateMigration):
         return {cursor: min(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", str(today))}
 
 
-# -- events -------------------------------------------------------------------------------------
+# -- events: responses ---------------------------------------------------------------------------
+
+
+class TooLargeError(Exception):
+    """Amplitude or this machine cannot export a window at once; a smaller one may work."""
+
+
+class DamagedArchiveError(Exception):
+    """A response that is an archive and is not whole; a retry may bring a whole one."""
+
+
+class NoArchiveError(Exception):
+    """A response of 200 that is no archive: its text says why, where Amplitude gave one."""
+
+    def __init__(self, message: str, wait_seconds: float = 0.0) -> None:
+        """Say what came, and how long a limit that it names needs; 0 where it names none."""
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
 
 
 @dataclass
 class ExportErrorHandler(AmplitudeErrorHandler):
-    """Turn an Export API failure into what to do about it.
+    """Turn an error response of the Export API into what to do about it.
 
-    404 is a window without events.
-    504 is asked once more, then the window is split; so is a 400 that names no cause of its own, since
-    Amplitude documents 400 as "over 4 GB".
+    - 404 with Amplitude's "Raw data files were not found": a window without events
+    - 404 with other words of Amplitude: system_error; without any: retried, as 5xx is
+    - 413, a second 504, and a 400 that names no other cause, since Amplitude documents 400 as
+      "over 4 GB": TooLargeError
+
     See: https://amplitude.com/docs/apis/analytics/export#status-codes
     """
-
-    def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
-        super().__post_init__(parameters)
-        self._timed_out: WeakKeyDictionary[requests.PreparedRequest, bool] = WeakKeyDictionary()
 
     def interpret_response(
         self, response_or_exception: requests.Response | Exception | None
     ) -> ErrorResolution:
-        """Tell the requester what an answer, or its absence, means."""
+        """Tell the requester what to do.
+
+        Raises:
+            TooLargeError: a smaller window may work.
+            AirbyteTracedException: a retry is no use.
+        """
         response = response_or_exception
         if not isinstance(response, requests.Response):
             return super().interpret_response(response)
-        if response.ok:  # before anything looks at the body, which is streamed
+        if response.ok:  # before anything reads the body, which is streamed
             return SUCCESS_RESOLUTION
-        words = error_text(response)
-        if response.status_code == 404:
-            return ErrorResolution(
-                ResponseAction.IGNORE, None, "The export has no events in this window (404)."
-            )
-        if response.status_code == 504 and response.request not in self._timed_out:
-            self._timed_out[response.request] = True
-            return ErrorResolution(
-                ResponseAction.RETRY,
-                FailureType.transient_error,
-                "Amplitude could not prepare the export in time (504).",
-            )
-        if response.status_code == 504 or (response.status_code == 400 and not _other_cause(words)):
-            return ErrorResolution(
-                ResponseAction.SPLIT_REQUEST_WINDOW,
-                FailureType.transient_error,
-                f"{response.status_code}{' ' if words else ''}{words}",
-            )
-        if response.status_code == 400:
+        status, words = response.status_code, error_text(response)
+        if status == 404:
+            if re.search("raw data.*not found", words, re.IGNORECASE):
+                message = "The export has no events in this window (404)."
+                return ErrorResolution(ResponseAction.IGNORE, None, message)
+            if not words:
+                return self.retry(response)
+        elif status == 413 or (status == 400 and not _names_another_cause(words)):
+            raise TooLargeError(f"{status}{words and ': '}{words}")
+        elif status == 504:
+            if self.attempts:
+                raise TooLargeError(f"504, twice{words and ': '}{words}")
+        elif status == 400:
             raise self.failure(
                 FailureType.config_error,
                 f"Amplitude refused the export: {words}. Correct the dates or options it names.",
@@ -434,8 +463,8 @@ class ExportErrorHandler(AmplitudeErrorHandler):
         return super().interpret_response(response)
 
 
-def _other_cause(words: str) -> bool:
-    """Whether a 400 plainly speaks of something else than the export's size."""
+def _names_another_cause(words: str) -> bool:
+    """Whether the text of a 400 plainly names another cause than the export's size."""
     text = words.lower()
     if re.search(r"too large|too big|4 ?gb|size|exceed", text):
         return False
@@ -444,7 +473,95 @@ def _other_cause(words: str) -> bool:
     )
 
 
-TIMES = (
+# -- events: windows -----------------------------------------------------------------------------
+
+HOUR = timedelta(hours=1)
+HOUR_FORMAT = "%Y%m%dT%H"
+BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
+BEGINNING_OF_DATA = "2012-01-01T00:00:00Z"
+EXPORT_DELAY = timedelta(hours=3)
+"""An hour can be exported in full once this much time has passed since it began."""
+
+
+class Window(NamedTuple):
+    """Whole hours, UTC, from `start` up to, not including, `end`."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def hours(self) -> int:
+        """The number of hours."""
+        return (self.end - self.start) // HOUR
+
+    def pieces(self, hours: int) -> Iterator["Window"]:
+        """Cut into windows of at most `hours` hours."""
+        start = self.start
+        while start < self.end:
+            yield Window(start, min(start + hours * HOUR, self.end))
+            start += hours * HOUR
+
+    def holds(self, moment: str) -> bool:
+        """Whether a moment (RFC 3339, UTC, six decimals) lies within the window, not at its start."""
+        start, end = (bound.isoformat(timespec="microseconds") for bound in self)
+        return start < moment < end
+
+    def as_slice(self) -> StreamSlice:
+        """The form of a request: first and last hour, both included."""
+        bounds = {"start_time": format_hour(self.start), "end_time": format_hour(self.end - HOUR)}
+        return StreamSlice(partition={}, cursor_slice=bounds)
+
+    def __str__(self) -> str:
+        """The first and the last hour."""
+        return f"{format_hour(self.start)} to {format_hour(self.end - HOUR)}"
+
+
+def parse_hour(text: str) -> datetime:
+    """Turn a moment in any form that a state has had into its hour, UTC.
+
+    Raises:
+        ValueError: the text is no moment.
+    """
+    if re.fullmatch(r"\d{8}T\d{2}", text):
+        return datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=timezone.utc)
+    return floor_hour(datetime.strptime(rfc3339(text), "%Y-%m-%dT%H:%M:%S.%f%z"))
+
+
+def format_hour(hour: datetime) -> str:
+    """Write an hour as the Export API and the state have it: `20240131T05`."""
+    return f"{hour:{HOUR_FORMAT}}"
+
+
+def floor_hour(moment: datetime) -> datetime:
+    """The hour that a moment lies in, UTC."""
+    return moment.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
+
+
+def merge(windows: Iterable[Window]) -> list[Window]:
+    """The same hours in as few windows as possible, oldest first."""
+    merged: list[Window] = []
+    for start, end in sorted(windows):
+        if merged and start <= merged[-1].end:
+            merged[-1] = Window(merged[-1].start, max(merged[-1].end, end))
+        elif start < end:
+            merged.append(Window(start, end))
+    return merged
+
+
+def subtract(windows: Iterable[Window], others: Iterable[Window]) -> list[Window]:
+    """The hours of `windows` that none of `others` has, oldest first."""
+    rest = merge(windows)
+    for start, end in others:
+        parts = [
+            (Window(w.start, min(w.end, start)), Window(max(w.start, end), w.end)) for w in rest
+        ]
+        rest = [part for pair in parts for part in pair if part.start < part.end]
+    return rest
+
+
+# -- events: lines -------------------------------------------------------------------------------
+
+TIMESTAMP_FIELDS = (
     "client_event_time",
     "client_upload_time",
     "event_time",
@@ -453,29 +570,50 @@ TIMES = (
     "server_upload_time",
     "user_creation_time",
 )
-
-# Amplitude's own form, and the odd ones that it is known to have stored.
-_TIME = re.compile(
-    r"(\d{4})[-:/](\d{2})[-:/](\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?"
-    r" ?(?:Z|UTC|([+-])(\d{2}):?(\d{2}))?"
+MAX_DEPTH = 900
+"""Levels of nesting that every runtime can write: Python's limit is 1,000 calls."""
+_TIMESTAMP = re.compile(
+    r"(\d{4})[-:/](\d{2})[-:/](\d{2})"
+    r"(?:[ T](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))? ?(?:Z|UTC|([+-])(\d{2})(?::?(\d{2}))?)?)?",
+    re.ASCII,
 )
+# An escaped character; in group 1 a surrogate without its other half.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+_LONG_NUMBER = b"0" * 19
+"""What `_DIGITS` makes of digits too many for an integer of 64 bits, at least."""
+
+
+class BadLineError(Exception):
+    """A line of a member that is not an event."""
 
 
 def rfc3339(value: Any) -> Any:
     """Turn a time of the export into RFC 3339 with six decimals and the offset `+00:00`.
 
-    The export's times are UTC and say no zone.
-    A time with an offset of its own is moved to UTC; what is not a time comes back as it is.
+    The export's times are UTC and have no zone; one with an offset is moved to UTC, and a date is
+    its midnight. What is not a time comes back as it is.
     """
     if not isinstance(value, str):
         return value
-    match = _TIME.fullmatch(value.strip())
+    # Nearly every time has this form, and the pattern would cost five times as much.
+    if len(value) == 26 and value[4] == value[7] == "-" and value[10] == " " and value[19] == ".":
+        try:
+            if datetime.fromisoformat(value).tzinfo is None:
+                return f"{value[:10]}T{value[11:]}+00:00"
+        except ValueError:
+            pass
+    match = _TIMESTAMP.fullmatch(value.strip())
     if match is None:
         return value
-    sign, hours, minutes = match[8], match[9] or "00", match[10] or "00"
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = match.groups()
     text = (
-        f"{match[1]}-{match[2]}-{match[3]}T{match[4]}:{match[5]}:{match[6]}"
-        f".{(match[7] or '')[:6].ljust(6, '0')}{sign or '+'}{hours}:{minutes}"
+        f"{year}-{month}-{day}T{hour or '00'}:{minute or '00'}:{second or '00'}"
+        f".{(fraction or '')[:6].ljust(6, '0')}{sign or '+'}{hours or '00'}:{minutes or '00'}"
     )
     try:
         moment = datetime.fromisoformat(text).astimezone(timezone.utc)
@@ -483,6 +621,105 @@ def rfc3339(value: Any) -> Any:
         return value
     return moment.isoformat(timespec="microseconds")
 
+
+def has_long_number(data: bytes) -> bool:
+    """Whether a number in `data` may be an integer that orjson would round."""
+    return _LONG_NUMBER in data.translate(_DIGITS)
+
+
+def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, Any] | None:
+    """Turn a line into an event, its times as RFC 3339; None for a blank line.
+
+    `exact` asks for a look at long numbers. `repairs` counts what JSON allows and UTF-8 or a
+    double does not: half a surrogate pair, which becomes U+FFFD, and a number that no double
+    holds, which becomes a string of its digits.
+
+    Raises:
+        BadLineError: the line is no JSON object, or is nested too deeply.
+    """
+    try:
+        event = orjson.loads(line)
+        if exact and has_long_number(line) and _has_rounded_integer(event):
+            event = _parse_exactly(line, repairs)
+    except orjson.JSONDecodeError:
+        if not line.strip():
+            return None
+        event = _parse_exactly(line, repairs)
+    if type(event) is not dict:
+        raise BadLineError("is not a JSON object")
+    if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(event) > MAX_DEPTH:
+        raise BadLineError(f"is nested more than {MAX_DEPTH} levels deep")
+    for field in TIMESTAMP_FIELDS:
+        if (value := event.get(field)) is not None:
+            event[field] = rfc3339(value)
+    return event
+
+
+def _parse_exactly(line: bytes, repairs: Counter[str]) -> Any:
+    """Parse JSON with integers of any length, and repair what cannot be written."""
+
+    def replace(escape: re.Match[bytes]) -> bytes:
+        if escape[1] is None:
+            return escape[0]
+        repairs["lone surrogates, now U+FFFD"] += 1
+        return rb"\ufffd"
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    def number(digits: str, kind: type = float) -> Any:
+        try:
+            if kind is int or math.isfinite(float(digits)):
+                return kind(digits)
+        except ValueError:  # over 4,300 digits, which Python does not convert
+            pass
+        repairs["numbers out of range, now strings"] += 1
+        return digits
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            while key in found and "\ufffd" in key:
+                key += "\ufffd"
+            found[key] = value
+        return found
+
+    try:
+        return json.loads(
+            _ESCAPE.sub(replace, line).decode(),
+            parse_constant=refuse,
+            parse_float=number,
+            parse_int=partial(number, kind=int),
+            object_pairs_hook=unique,
+        )
+    except RecursionError as error:
+        raise BadLineError(f"is nested more than {MAX_DEPTH} levels deep") from error
+    except ValueError as error:
+        raise BadLineError("is not a JSON object") from error
+
+
+def _has_rounded_integer(value: Any) -> bool:
+    """Whether a float lies where only an integer out of 64 bits, or a rounded double, can."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if type(value) is float and abs(value) >= 2.0**63:
+            return True
+        if type(value) in (dict, list):
+            values += value.values() if type(value) is dict else value
+    return False
+
+
+def _depth(value: Any) -> int:
+    """The levels of nesting of a JSON value."""
+    depth, level = 0, [value]
+    while level := [v for v in level if type(v) in (dict, list)]:
+        level = [v for each in level for v in (each.values() if type(each) is dict else each)]
+        depth += 1
+    return depth
+
+
+# -- events: archives ----------------------------------------------------------------------------
 
 DAMAGE: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
@@ -496,204 +733,549 @@ DAMAGE: tuple[type[Exception], ...] = (
     struct.error,
 )
 """What zipfile and the inflater raise at bytes that are not what they should be."""
-
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 64 * 1024
 GZIP_WBITS = 31
 DESCRIPTOR_BYTES = 24
 """What may lie between two members: a data descriptor (PKZIP application note, 4.3.9)."""
-EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
-SMALL_MEMBER_BYTES = 1024 * 1024
-"""Members that inflate to less than this are never called a bomb, whatever their ratio."""
+ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06")
+"""A member; the end of an archive that has none; the same in zip64 form."""
+MEMBER_NAME = re.compile(r"_(\d{4}-\d{2}-\d{2})(?:_(\d{1,2}))?(?:#\d+)?\.json(?:\.gz)?", re.ASCII)
 
 
-class DamagedArchiveError(Exception):
-    """A body that is not a whole archive: asking again may bring a good one."""
+@dataclass
+class ArchiveMember:
+    """A file of an archive: what it holds once inflated, and the hours its name speaks of.
 
-
-class Archive:
-    """A verified export on disk: members in the zip's order, each read line by line.
-
-    The file has no name, so that it is gone with the process however that ends.
-    Memory: one chunk of `CHUNK_BYTES` and one line.
+    `length` and `crc32` are those of the inflated bytes, over all gzip streams.
+    `window` is an hour; a day for the daily files of before 2014-11-12; None for any other name.
     """
 
-    def __init__(self, file: IO[bytes], decoder: "ExportDecoder") -> None:
-        """Open the zip in `file`; the archive closes it."""
+    info: zipfile.ZipInfo
+    window: Window | None
+    length: int = 0
+    crc32: int = 0
+    inflate: Any = decompressobj
+
+    @property
+    def name(self) -> str:
+        """The label in the archive; never used as a path."""
+        return self.info.filename
+
+
+class Block(NamedTuple):
+    """Whole lines of a member, as one piece.
+
+    `data` is None for a line that is too long. `end` and `crc32` are the length and the checksum
+    of the member's bytes up to the end of the block.
+    """
+
+    data: bytes | None
+    end: int
+    crc32: int
+
+    @property
+    def lines(self) -> list[bytes] | list[None]:
+        """The lines without their ends."""
+        if self.data is None:
+            return [None]
+        return self.data.removesuffix(b"\n").split(b"\n")
+
+
+class ExportArchive:
+    """A verified export on disk, whose members are read line by line, any number of times.
+
+    The file has no name, so that it is gone with the process however that ends.
+    Memory: a chunk, a line, and about 700 bytes per member that is not empty.
+    """
+
+    def __init__(self, file: IO[bytes], max_line_bytes: int) -> None:
+        """Open and verify the zip in `file`, which the archive closes.
+
+        Raises:
+            DamagedArchiveError: it is not whole.
+        """
         self._file = file
-        self._decoder = decoder
+        self._max_line_bytes = max_line_bytes
         try:
             self._zip = zipfile.ZipFile(file)
+            self._verify_directory()
         except DAMAGE as error:
             raise DamagedArchiveError("its directory cannot be read") from error
-        self.members = [member for member in self._zip.infolist() if member.file_size]
+        self.members = [
+            ArchiveMember(info, window_of_name(info.filename))
+            for info in self._zip.infolist()
+            if info.file_size
+        ]
+        # Empty members may be many, and none is looked up by its name.
+        self._zip.filelist.clear()
+        self._zip.NameToInfo.clear()
+        for member in self.members:
+            self._verify(member)
 
     def close(self) -> None:
-        """Give the disk back."""
+        """Close the file, which frees its disk space."""
         self._zip.close()
         self._file.close()
 
-    def verify(self) -> None:
-        """Read every byte once: lengths, checksums and limits, before a record is emitted."""
-        if len(self.members) > self._decoder.max_members:
-            raise _limit(f"{len(self.members):,} members", "max_members", self._decoder.max_members)
-        self._verify_directory()
-        for member in self.members:
-            line_bytes = member_bytes = 0
-            for chunk in self._chunks(member):
-                member_bytes += len(chunk)
-                ratio = member_bytes / max(member.compress_size, 1)
-                if member_bytes > SMALL_MEMBER_BYTES and ratio > self._decoder.max_expansion:
-                    raise _limit(
-                        f"a member that inflates over {self._decoder.max_expansion} times",
-                        "max_expansion",
-                        self._decoder.max_expansion,
-                    )
-                # Lines within a chunk are short enough; only the one across its edge may grow.
-                end = chunk.find(b"\n")
-                longest = line_bytes + (len(chunk) if end < 0 else end)
-                line_bytes = longest if end < 0 else len(chunk) - 1 - chunk.rfind(b"\n")
-                if max(longest, line_bytes) > self._decoder.max_line_bytes:
-                    raise _limit(
-                        f"a line over {self._decoder.max_line_bytes:,} bytes",
-                        "max_line_bytes",
-                        self._decoder.max_line_bytes,
-                    )
+    def blocks(self, member: ArchiveMember) -> Iterator[Block]:
+        """Yield a member's lines in blocks of about a chunk."""
+        parts: list[bytes] = []
+        held = end = crc = 0
+        dropping = False
+        for chunk in self._chunks(member):
+            if dropping:
+                rest = chunk.find(b"\n") + 1
+                end, crc = end + (rest or len(chunk)), crc32(chunk[: rest or len(chunk)], crc)
+                if not rest:
+                    continue
+                yield Block(None, end, crc)
+                chunk, dropping = chunk[rest:], False
+            cut = chunk.rfind(b"\n") + 1
+            if cut:
+                data = b"".join([*parts, chunk[:cut]])
+                end, crc = end + len(data), crc32(data, crc)
+                yield Block(data, end, crc)
+                parts, held = [], 0
+            parts.append(chunk[cut:])
+            held += len(chunk) - cut
+            if held > self._max_line_bytes:
+                dropped = b"".join(parts)
+                end, crc = end + len(dropped), crc32(dropped, crc)
+                parts, held, dropping = [], 0, True
+        if dropping:
+            yield Block(None, end, crc)
+        elif data := b"".join(parts):
+            yield Block(data, end + len(data), crc32(data, crc))
+
+    def prefix_crc32s(self, member: ArchiveMember, lengths: Iterable[int]) -> dict[int, int]:
+        """The checksums of a member's first bytes, for each of `lengths`."""
+        crcs: dict[int, int] = {}
+        position = crc = 0
+        chunks = self._chunks(member)
+        chunk = b""
+        for length in sorted(set(lengths)):
+            while length > position + len(chunk):
+                crc, position = crc32(chunk, crc), position + len(chunk)
+                chunk = next(chunks)
+            crc = crc32(chunk[: length - position], crc)
+            chunk, position = chunk[length - position :], length
+            crcs[length] = crc
+        return crcs
 
     def _verify_directory(self) -> None:
-        """A damaged directory may leave members out: every byte before it must belong to one of its own."""
+        """Check that every byte before the directory belongs to a member that it lists.
+
+        A damaged directory may leave members out.
+        """
         end = 0
-        for member in sorted(self._zip.infolist(), key=lambda member: member.header_offset):
-            if not 0 <= member.header_offset - end <= DESCRIPTOR_BYTES:
+        for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
+            if not 0 <= info.header_offset - end <= DESCRIPTOR_BYTES:
                 raise DamagedArchiveError("its directory does not fit its members")
-            self._file.seek(member.header_offset + 26)
+            self._file.seek(info.header_offset + 26)
             name_bytes, extra_bytes = struct.unpack("<HH", self._file.read(4).ljust(4, b"\0"))
-            end = member.header_offset + 30 + name_bytes + extra_bytes + member.compress_size
+            end = info.header_offset + 30 + name_bytes + extra_bytes + info.compress_size
         if not 0 <= self._zip.start_dir - end <= DESCRIPTOR_BYTES:
             raise DamagedArchiveError("its directory does not fit its members")
 
-    def records(self, member: zipfile.ZipInfo, since: str = "") -> Iterator[dict[str, Any]]:
-        """Turn one member's lines into events, times as RFC 3339, everything else untouched.
-
-        Events uploaded before `since`, in the export's own form, are left out.
-
-        Raises:
-            AirbyteTracedException: system_error at the first line that is not a JSON object, unless
-                `on_bad_record` is `skip`: then a warning at the member's end counts those left out.
-        """
-        loads, before = orjson.loads, self._decoder.before
-        first = max(self._decoder.first, since)
-        skipped = 0
-        for number, line in enumerate(self._lines(member), start=1):
-            try:
-                event = loads(line)
-            except orjson.JSONDecodeError:
-                event = _lenient(line)
-            if type(event) is not dict:
-                if not line.strip():
-                    continue
-                if self._decoder.skip_bad_records:
-                    skipped += 1
-                    continue
-                raise AirbyteTracedException(
-                    message=f"Line {number} of the export's member {member.filename!r} is not a JSON"
-                    " object; set `on_bad_record` to `skip` to read past it, and tell Amplitude.",
-                    internal_message=f"bad line {number} in {member.filename!r}",
-                    failure_type=FailureType.system_error,
-                )
-            if first or before:
-                uploaded = str(event.get("server_upload_time"))
-                if (first and uploaded < first) or (before and uploaded >= before):
-                    continue
-            for key in TIMES:
-                time = event.get(key)
-                if time is None:
-                    continue
-                # Nearly every time has this one form; the pattern would cost five times as much.
-                if (
-                    type(time) is str
-                    and len(time) == 26
-                    and time[4] == time[7] == "-"
-                    and time[10] == " "
-                    and time[13] == time[16] == ":"
-                    and time[19] == "."
-                ):
-                    event[key] = f"{time[:10]}T{time[11:]}+00:00"
-                else:
-                    event[key] = rfc3339(time)
-            yield event
-        if skipped:
-            self._decoder.warn(f"Skipped {skipped:,} bad lines of the member {member.filename!r}.")
-
-    def _lines(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
-        parts: list[bytes] = []
-        for chunk in self._chunks(member):
-            *lines, rest = chunk.split(b"\n")
-            if lines:
-                yield b"".join([*parts, lines[0]])
-                yield from lines[1:]
-                parts = []
-            parts.append(rest)
-        yield b"".join(parts)
-
-    def _chunks(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
-        """Inflate a member, one gzip stream or several one after another, a chunk at a time."""
+    def _verify(self, member: ArchiveMember) -> None:
+        """Read a member to its end and note its length and checksum."""
         try:
-            with self._zip.open(member) as compressed:
-                stream, chunk, data = None, b"", b""
+            self._measure(member)
+        except DamagedArchiveError:
+            # isal refuses a few headers that gzip allows.
+            member.inflate = zlib.decompressobj
+            self._measure(member)
+
+    def _measure(self, member: ArchiveMember) -> None:
+        member.length = member.crc32 = 0
+        for chunk in self._chunks(member):
+            member.length += len(chunk)
+            member.crc32 = crc32(chunk, member.crc32)
+
+    def _chunks(self, member: ArchiveMember) -> Iterator[bytes]:
+        """Inflate a member, whose gzip streams follow each other, or read it as plain text."""
+        try:
+            with self._zip.open(member.info) as packed:
+                data = packed.read(CHUNK_BYTES)
+                if data[:2] != b"\x1f\x8b":
+                    while data:
+                        yield data
+                        data = packed.read(CHUNK_BYTES)
+                    return
+                stream, chunk = member.inflate(wbits=GZIP_WBITS), b""
                 # Once all is read, an empty input brings out what the inflater still holds.
-                while (data := data or compressed.read(CHUNK_BYTES // 4)) or (chunk and stream):
-                    if stream is None or stream.eof:
-                        if not data:
-                            break
-                        stream = decompressobj(wbits=GZIP_WBITS)
+                while (data := data or packed.read(CHUNK_BYTES // 4)) or chunk:
+                    if stream.eof:
+                        # Zeros may follow a stream, and another stream may follow them.
+                        if not (data := data.lstrip(b"\0")):
+                            chunk = b""
+                            continue
+                        stream = member.inflate(wbits=GZIP_WBITS)
                     if chunk := stream.decompress(data, CHUNK_BYTES):
                         yield chunk
                     data = stream.unused_data if stream.eof else stream.unconsumed_tail
-                if stream and not stream.eof:
-                    raise DamagedArchiveError(f"its member {member.filename!r} is cut short")
+                if not stream.eof:
+                    raise DamagedArchiveError(f"its member {member.name!r} is cut short")
         except DAMAGE as error:
-            raise DamagedArchiveError(f"its member {member.filename!r} is damaged") from error
+            raise DamagedArchiveError(f"its member {member.name!r} is damaged") from error
 
 
-def _lenient(line: bytes) -> Any:
-    """Read what orjson refuses and JSON allows, a lone surrogate for one; None where it is no JSON."""
+def window_of_name(name: str) -> Window | None:
+    """The hour, or the day, that a member's name ends with; None where it has neither."""
+    if match := MEMBER_NAME.search(name):
+        try:
+            day = datetime.strptime(match[1], "%Y-%m-%d").replace(tzinfo=timezone.utc)
+            if match[2] is None:
+                return Window(day, day + 24 * HOUR)
+            start = day + int(match[2]) * HOUR
+            return Window(start, start + HOUR) if start.date() == day.date() else None
+        except (ValueError, OverflowError):
+            pass
+    return None
 
-    def refuse(constant: str) -> None:
-        raise ValueError(constant)
 
-    try:
-        return json.loads(line, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        return None
+def count_members(file: IO[bytes]) -> int:
+    """The number of members that a zip's end record states, before any of them is listed.
+
+    See: PKZIP application note, 4.3.14 to 4.3.16.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 22 - 0xFFFF))
+    tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) < at + 22:
+        return 0
+    (count,) = struct.unpack_from("<H", tail, at + 10)
+    if count == 0xFFFF and tail[at - 20 : at - 16] == b"PK\x06\x07":
+        (offset,) = struct.unpack_from("<Q", tail, at - 12)
+        file.seek(min(offset, size))
+        record = file.read(40)
+        if len(record) == 40:
+            (count,) = struct.unpack_from("<Q", record, 32)
+    return int(count)
 
 
-def _limit(what: str, option: str, value: int) -> AirbyteTracedException:
-    return AirbyteTracedException(
-        message=f"The export holds {what}, over the limit of the decoder's option `{option}`"
-        f" ({value:,}); raise it in the manifest if the data is right.",
-        internal_message=f"limit {option}={value}",
-        failure_type=FailureType.system_error,
-    )
+# -- events: what was emitted --------------------------------------------------------------------
+
+FOREVER = "9999"
+"""A bound that no moment reaches."""
+LEDGER_MEMBERS = 20_000
+"""Files that a state remembers at most, about 25 bytes each."""
+
+
+class Emitted(NamedTuple):
+    """The first `length` bytes of a member, whose checksum is `crc32`, have been emitted.
+
+    Where an end date cuts the member's hours: only its events uploaded before `until` have.
+    """
+
+    length: int
+    crc32: int
+    until: str = FOREVER
+
+
+class ExportLedger:
+    """Which hours of the export have been emitted, and what of the members of its latest hours.
+
+    It is kept in the stream's state under `export`:
+
+        first_hour: the hour at which the first sync began
+        windows_read: windows emitted in full, [first hour, hour after the last]
+        members_from: the hour from which `members` is complete
+        members: by hour, or by day for daily files, the [length, crc32] of what was emitted of
+            each member, and the end date that cut it, where one did: of the look-back, and of
+            hours that were not read to their end
+
+    All hours are UTC. Each sync asks for the look-back again, and what is in the ledger is not
+    emitted again. A state without `export` is another connector's: its look-back is read again,
+    once. Memory: that of the state; at most `LEDGER_MEMBERS` members of hours that are read.
+
+    Several threads may call `unread`; whoever changes the ledger must be alone in doing so.
+    """
+
+    def __init__(
+        self, state: Mapping[str, Any], hour: datetime, start: datetime, until: str, lookback: int
+    ) -> None:
+        """Go on from `state`, or from `hour` where it is empty.
+
+        Nothing before `start` is read, and of the events nothing from `until` on; `lookback` is
+        a number of hours.
+        """
+        self._start = start
+        self._lookback = lookback * HOUR
+        self._first_hour = parse_hour(state["first_hour"]) if state else start
+        windows = [Window(parse_hour(a), parse_hour(b)) for a, b in state.get("windows_read", [])]
+        self._read = merge(windows if state else [Window(start, hour)])
+        self.members = {
+            key: [Emitted(int(length), int(crc), *until) for length, crc, *until in entries]
+            for key, entries in state.get("members", {}).items()
+        }
+        self._members_from = parse_hour(state["members_from"]) if state else self._again_from()
+        if start < self._first_hour:
+            LOGGER.warning(
+                f"The start date was moved from {format_hour(self._first_hour)} back to"
+                f" {format_hour(start)}, but a stream that has a state does not read the hours"
+                " between: clear the stream events, or read them with a second connection that"
+                " ends where this one starts."
+            )
+        # An hour that an end date cut has more to give when that date has moved.
+        hours = {key: window_of_key(key) for key in self.members}
+        cut = [hours[k] for k, each in self.members.items() if any(e.until < until for e in each)]
+        again = Window(max(self._again_from(), self._members_from), self._newest())
+        self._read = subtract(self._read, [again, *cut] if again.start < again.end else cut)
+
+    @property
+    def end(self) -> datetime:
+        """The hour before which everything has been emitted."""
+        end = max(self._start, self._first_hour)
+        for window in self._read:
+            if window.start <= end:
+                end = max(end, window.end)
+        return end
+
+    def unread(self, window: Window, hours: int) -> list[Window]:
+        """What is still to be read of a window, in windows of at most `hours` hours."""
+        return [piece for part in subtract([window], self._read) for piece in part.pieces(hours)]
+
+    def emit(self, key: str, old: list[tuple[str, Emitted]], new: Emitted) -> None:
+        """Replace what was emitted of a member, in `old`, by what has been emitted now."""
+        entries = [entry for _, entry in old]
+        kept = [e for e in entries if e.length > new.length or e.until > new.until]
+        if not any(e.length >= new.length and e.until >= new.until for e in kept):
+            kept.append(new)
+        self.forget(old)
+        members = self.members.setdefault(key, [])
+        # One more than a state remembers: then the hour is forgotten, and not asked for again.
+        if len(members) <= LEDGER_MEMBERS:
+            members += kept
+        old[:] = [(key, entry) for entry in kept]
+
+    def forget(self, entries: Iterable[tuple[str, Emitted]]) -> None:
+        """Forget what is no longer true of a member."""
+        for key, entry in entries:
+            if entry in self.members.get(key, ()):
+                self.members[key].remove(entry)
+
+    def read(self, window: Window) -> None:
+        """Note a window whose last event has been emitted."""
+        self._read = merge([*self._read, window])
+        self._prune()
+
+    def _newest(self) -> datetime:
+        return max([self._start, *(window.end for window in self._read)])
+
+    def _again_from(self) -> datetime:
+        return self._newest() - self._lookback
+
+    def _prune(self) -> None:
+        """Forget the members of hours that no sync asks for again."""
+        self._members_from = max(self._members_from, self._again_from())
+        size = self.size
+        for key in sorted(self.members):
+            window = window_of_key(key)
+            unread = subtract([window], [*self._read, Window(BEGINNING, self._start)])
+            if unread or any(entry.until < FOREVER for entry in self.members[key]):
+                continue
+            if window.end > self._members_from:
+                if size <= LEDGER_MEMBERS:
+                    continue
+                LOGGER.warning(
+                    f"The look-back of events now starts after {key}: the export has too many"
+                    f" files for a state that remembers {LEDGER_MEMBERS:,}."
+                )
+                self._members_from = window.end
+            size -= len(self.members.pop(key))
+
+    @property
+    def size(self) -> int:
+        """The number of members that the state remembers."""
+        return sum(map(len, self.members.values()))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The ledger as a state has it; a new object each time."""
+        return {
+            "first_hour": format_hour(self._first_hour),
+            "windows_read": [[format_hour(w.start), format_hour(w.end)] for w in self._read],
+            "members_from": format_hour(self._members_from),
+            "members": {
+                key: [list(e if e.until != FOREVER else e[:2]) for e in entries]
+                for key, entries in sorted(self.members.items())
+                if entries
+            },
+        }
+
+
+def window_of_key(key: str) -> Window:
+    """The hours of a key of the ledger: an hour (`20240131T05`), or a day (`20141101`)."""
+    if len(key) == len("20141101"):
+        start = parse_hour(f"{key}T00")
+        return Window(start, start + 24 * HOUR)
+    return Window(parse_hour(key), parse_hour(key) + HOUR)
+
+
+@dataclass
+class ExportStateMigration(StateMigration):
+    """Turn any state of the stream into this version's, or one without a value into none.
+
+    Taken are all forms that Airbyte's connector has saved, and the CDK's own ranges of dates. An
+    hour that is not complete yet cannot have been read, whatever a state has.
+    """
+
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
+        """Whether the state has another form."""
+        return stream_state != self.migrate(stream_state)
+
+    def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The state as this version saves it; one that cannot be read, under `unreadable`."""
+        if "unreadable" in stream_state:
+            return {"unreadable": stream_state["unreadable"]}
+        complete = complete_until(datetime.now(timezone.utc))
+        try:
+            if export := stream_state.get("export"):
+                windows = [
+                    (start, min(end, format_hour(complete)))
+                    for start, end in export["windows_read"]
+                ]
+                export = {**export, "windows_read": [list(w) for w in windows if w[0] < w[1]]}
+                start = parse_hour(export["first_hour"])
+                ledger = ExportLedger(export, start, start, until_of(self.config), 0)
+                return {"server_upload_time": format_hour(ledger.end), "export": export}
+            if slices := stream_state.get("slices"):
+                first = min(slices, key=lambda each: str(each["start"]))
+                value = first.get("most_recent_cursor_value") or first["end"]
+            else:
+                value = stream_state.get("server_upload_time")
+            if value in (None, ""):
+                return {}
+            hour = min(parse_hour(str(value)), complete)
+            if "cut" in stream_state:  # of version 1.0, which did not read that hour to its end
+                hour = min(hour, parse_hour(stream_state["cut"]))
+            return {"server_upload_time": format_hour(hour)}
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return {"unreadable": dict(stream_state)}
+
+
+def until_of(config: Mapping[str, Any]) -> str:
+    """The end date, before which events are read, as RFC 3339; `FOREVER` without one."""
+    return str(rfc3339(config.get("end_date") or FOREVER))
+
+
+def complete_until(now: datetime) -> datetime:
+    """The end of the newest hour that can be exported in full."""
+    return floor_hour(now - EXPORT_DELAY) + HOUR
+
+
+# -- events: the retriever -----------------------------------------------------------------------
+
+MAX_MEMBERS = 10_000
+"""Files of one export, over which a smaller window is asked for: about 7 MB of memory."""
+MAX_MEMBERS_OF_AN_HOUR = 200_000
+DOWNLOAD_ATTEMPTS = 3
+"""How often a window is downloaded whose archive arrives damaged, before it is split."""
+ANSWER_ATTEMPTS = 5
+"""How often a window is asked for where the response of 200 is no archive."""
+FAILED_WINDOWS = 5
+"""Windows that fail one after another, after which a stream asks for no more."""
+STATE_EVENTS = 5_000
+STATE_BYTES = 10_000_000
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+class DiskSpace:
+    """Bytes of archives on disk, all together at most `limit`.
+
+    A download that finds no room waits for the archives before it, which are being emitted. Of
+    several downloads the oldest waits and the others start again, so that none waits for another.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Start with nothing on disk."""
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._sizes: dict[object, int] = {}
+        self._downloads: list[object] = []
+
+    @contextmanager
+    def download(self, owner: object) -> Iterator[None]:
+        """Mark `owner` as a download, until it is complete or has failed."""
+        with self._changed:
+            self._sizes[owner] = 0
+            self._downloads.append(owner)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._downloads.remove(owner)
+                self._changed.notify_all()
+
+    def write(self, owner: object, file: IO[bytes], chunk: bytes) -> None:
+        """Write a chunk to an unbuffered file once there is room for it.
+
+        Raises:
+            RestartError: downloads that began earlier need the room.
+            TooLargeError: there is no room, and no other archive to wait for.
+        """
+        rest = memoryview(chunk)
+        with self._changed:
+            while rest:
+                full = sum(self._sizes.values()) + len(rest) > self._limit
+                if not full:
+                    try:
+                        written = file.write(rest)
+                        self._sizes[owner] = self._sizes.get(owner, 0) + written
+                        rest = rest[written:]
+                        continue
+                    except OSError as error:
+                        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                            raise
+                if self._sizes.keys() <= {owner}:
+                    raise TooLargeError(self._too_large(owner, full))
+                if self._downloads[0] is not owner:
+                    raise RestartError
+                self._changed.wait()
+
+    def release(self, owner: object) -> None:
+        """Note that the file of `owner` is closed."""
+        with self._changed:
+            self._sizes.pop(owner, None)
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait until a download has ended or a file was closed."""
+        with self._changed:
+            if self._sizes:
+                self._changed.wait()
+
+    def _too_large(self, owner: object, full: bool) -> str:
+        size = f"more than {self._sizes.get(owner, 0):,} bytes"
+        if full:
+            return f"its archive has {size}, and `max_bytes_on_disk` allows {self._limit:,}"
+        return (
+            f"its archive has {size} and does not fit into the folder {gettempdir()}: free some"
+            " space, set TMPDIR to a larger folder, or lower `request_time_range`"
+        )
+
+
+class RestartError(Exception):
+    """A download must give its disk space to those before it, and start again."""
 
 
 @dataclass
 class ExportDecoder(Decoder):
-    """Turn an Export API response into events, one dict an event.
+    """Turn a response of the Export API into an archive on disk, and that into events.
 
-    Input: a zip archive; each member is gzip of newline-separated JSON objects, UTF-8.
-    Output: the objects, in the archive's order; the seven times become RFC 3339 (UTC, six decimals).
-    Memory: one chunk and one line; the body lies in an unnamed temporary file until it has been read.
+    Input: a zip archive; each member is gzip of newline-separated JSON objects, UTF-8, in one or
+    several gzip streams, or such lines as they are.
+    Output: one dict per line, in the archive's order; the seven times become RFC 3339 (UTC, six
+    decimals).
+    Memory: a chunk and a line. The body lies in an unnamed temporary file until it has been read.
     Nothing is emitted of an archive that is not whole.
 
-    Limits, each an option of the decoder in the manifest:
-        max_line_bytes: one line; 64 MiB.
-        max_expansion: inflated bytes of a member for each of its compressed bytes; 500.
-        max_members: members of an archive; 100,000.
-    Names of members are labels only and never used as paths.
-
-    Raises:
-        RequestWindowSplitRequiredException: the body is not a whole archive; a smaller window may be.
-        AirbyteTracedException: system_error when a limit is passed or a line is not a JSON object.
+    `max_line_bytes`, 64 MiB, bounds a line; a longer one counts as a bad line.
 
     See: https://amplitude.com/docs/apis/analytics/export
     """
@@ -701,14 +1283,6 @@ class ExportDecoder(Decoder):
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
     max_line_bytes: int = 64 * 1024 * 1024
-    max_expansion: int = 500
-    max_members: int = 100_000
-
-    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
-        self.skip_bad_records = self.config.get("on_bad_record") == "skip"
-        # Windows are whole hours: only bounds within an hour need a look at each event.
-        self.first = _within_hour(self.config.get("start_date"))
-        self.before = _within_hour(self.config.get("end_date"))
 
     def is_stream_response(self) -> bool:  # noqa: D102
         return True
@@ -716,39 +1290,44 @@ class ExportDecoder(Decoder):
     def decode(
         self, response: requests.Response
     ) -> Generator[MutableMapping[str, Any], None, None]:
-        """Yield the events of a response."""
-        try:
-            archive = self.opened(self.spooled(response))
-        except DamagedArchiveError as error:
-            raise RequestWindowSplitRequiredException(
-                stream_name="events", error_message=f"The archive is not whole: {error}."
-            ) from error
+        """Yield the events of a response.
+
+        Raises:
+            DamagedArchiveError: the archive is not whole.
+            NoArchiveError: the response is none.
+            BadLineError: a line is no event.
+        """
+        archive = self.open(self.spool(response))
         try:
             for member in archive.members:
-                yield from archive.records(member)
+                for block in archive.blocks(member):
+                    for line in (block.data or b"").split(b"\n"):
+                        if event := parse_event(line, True, Counter()):
+                            yield event
         finally:
             archive.close()
 
-    def spooled(self, response: requests.Response) -> IO[bytes]:
-        """Write the body to disk in chunks.
+    def spool(
+        self,
+        response: requests.Response,
+        write: Callable[[IO[bytes], bytes], None] | None = None,
+    ) -> IO[bytes]:
+        """Write the body of a response to disk in chunks, through `write` where it is given.
 
         Raises:
-            DamagedArchiveError: the connection ended early, or what arrived is no zip.
+            DamagedArchiveError: the connection ended early.
+            NoArchiveError: the body is no zip.
         """
-        file = TemporaryFile(prefix="source-amplitude-")  # noqa: SIM115 - the archive closes it
+        write = write or partial(DiskSpace(sys.maxsize).write, None)
+        file = TemporaryFile(prefix="source-amplitude-", buffering=0)  # noqa: SIM115 - handed on
         try:
             with response:
                 for chunk in response.iter_content(CHUNK_BYTES):
-                    file.write(chunk)
-            size = file.tell()
+                    write(file, chunk)
             file.seek(0)
-            magic = file.read(len(EMPTY_ZIP))
-            if magic[:4] != b"PK\x03\x04" and (size, magic) != (len(EMPTY_ZIP), EMPTY_ZIP):
-                what = "empty" if not size else "a page" if magic[:1] == b"<" else "no zip"
-                raise DamagedArchiveError(
-                    f"the answer is {what} ({size:,} bytes,"
-                    f" {response.headers.get('Content-Type', 'no content type')})"
-                )
+            beginning = file.read(CHUNK_BYTES)
+            if beginning[:4] not in ZIP_BEGINNINGS:
+                raise no_archive(response, beginning)
         except requests.RequestException as error:
             file.close()
             raise DamagedArchiveError("the connection ended early") from error
@@ -757,30 +1336,499 @@ class ExportDecoder(Decoder):
             raise
         return file
 
-    def opened(self, file: IO[bytes]) -> Archive:
+    def open(self, file: IO[bytes]) -> ExportArchive:
         """Open and verify a body on disk.
 
         Raises:
             DamagedArchiveError: its directory or checksums are wrong, or a member is cut short.
         """
         try:
-            archive = Archive(file, self)
-            archive.verify()
+            return ExportArchive(file, self.max_line_bytes)
         except BaseException:
             file.close()
             raise
-        return archive
-
-    def warn(self, text: str) -> None:
-        """Say something to the user in the log, once a member at most."""
-        logging.getLogger("airbyte").warning(text)
 
 
-def _within_hour(bound: str | None) -> str:
-    """A bound in the export's own form when it cuts an hour in two, else nothing."""
-    if not bound or bound[14:19] == "00:00":
-        return ""
-    return f"{bound[:10]} {bound[11:19]}.000000"
+def no_archive(response: requests.Response, beginning: bytes) -> NoArchiveError:
+    """What to say of a response of 200 that is no archive."""
+    try:
+        words = error_text_of(json.loads(beginning))
+    except ValueError:
+        words = ""
+    kind = "empty" if not beginning else "a page" if beginning.lstrip()[:1] == b"<" else "no zip"
+    status = response.status_code
+    return NoArchiveError(
+        f"{status}: {words}" if words else f"{status}, but its body is {kind}",
+        next((seconds for limit, (seconds, _) in LIMITS.items() if limit in words.lower()), 0),
+    )
+
+
+@dataclass
+class ExportRetriever(Retriever):
+    """Read windows of the export, and emit each event once.
+
+    A slice is cut into windows of `request_time_range` hours. A window is downloaded to disk and
+    verified whole; then, one window at a time, its events are emitted that the ledger does not
+    know. A window that is too large is halved, and the width that worked is kept; one whose
+    archive is damaged is halved by itself. What failed stays unread in the state, and the rest is
+    read.
+
+    The stream's state is the ledger, under `export`; `server_upload_time` is the hour before
+    which all events have been emitted. A state covers exactly the events before it. At most
+    `STATE_EVENTS` events or `STATE_BYTES` bytes lie between two states, unless states would then
+    be more than a tenth of what is written.
+
+    Memory: a few chunks, the longest line several times, and the lists of members.
+    Disk: `max_bytes_on_disk`, 4 GiB, in `TMPDIR`; `max_archives_on_disk`, 8.
+
+    Raises:
+        AirbyteTracedException: hours that were not read, in Amplitude's words or the disk's.
+    """
+
+    requester: HttpRequester
+    decoder: ExportDecoder
+    cursor: ConcurrentCursor
+    name: str
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+    max_bytes_on_disk: int = 4 * 1024**3
+    max_archives_on_disk: int = 8
+
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+        self.requester.stream_response = True
+        self._skip = self.config.get("on_bad_record") == "skip"
+        self._hours = int(self.config.get("request_time_range") or 24)
+        self._from = rfc3339(self.config.get("start_date") or BEGINNING_OF_DATA)
+        self._until = until_of(self.config)
+        start = max(parse_hour(self._from), parse_hour(BEGINNING_OF_DATA))
+        self._field = self.cursor.cursor_field.cursor_field_key
+        # The cursor keeps this mapping and emits it; whatever is put into it comes back.
+        self._state = self.cursor.state
+        self._ledger = ExportLedger(
+            self._state.get("export", {}),
+            start if "unreadable" in self._state else parse_hour(self._state[self._field]),
+            start,
+            self._until,
+            int(self.config.get("lookback_hours", 6)),
+        )
+        self._origin = Window(start, start + HOUR).as_slice()
+        self._events_since_state = self._bytes_since_state = 0
+        # Whoever has the turn emits, and alone changes the ledger.
+        self._turn = threading.Lock()
+        self._archives = threading.BoundedSemaphore(self.max_archives_on_disk)
+        self._many_members = threading.Lock()
+        self._disk = DiskSpace(self.max_bytes_on_disk)
+        self._failed_in_a_row = 0
+        self._stopped = self._warned_of_clock = False
+        if "unreadable" not in self._state:
+            self._save()
+
+    def read_records(
+        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+    ) -> Iterator[StreamData]:
+        """Yield the events of a slice that have not been emitted."""
+        if "unreadable" in self._state:
+            self._stop()
+            raise AirbyteTracedException(
+                message=f"The saved state of the stream {self.name} cannot be read: clear the stream"
+                " to read it from its start, or restore a state that it has saved.",
+                internal_message="unreadable state",
+                failure_type=FailureType.config_error,
+            )
+        if self._stopped or stream_slice is None:
+            return
+        first, last = (parse_hour(stream_slice[name]) for name in ("start_time", "end_time"))
+        failures: list[tuple[Window, Exception]] = []
+        for window in self._ledger.unread(Window(first, last + HOUR), self._hours):
+            yield from self._read_window(window, failures)
+        if failures:
+            raise self._failure(failures) from failures[0][1]
+        self._observe(stream_slice)
+
+    def emit(self, events: list[dict[str, Any]]) -> Iterator[StreamData]:
+        """Turn events into what the stream yields."""
+        for event in events:
+            if event:
+                # Without its slice, so that the cursor follows the ledger and not the records.
+                yield Record(data=event, stream_name=self.name)
+            else:  # an empty record would end the sync
+                record = AirbyteRecordMessage(self.name, event, time.time_ns() // 1_000_000)
+                yield AirbyteMessage(type=MessageType.RECORD, record=record)
+
+    def request_slot(self) -> AbstractContextManager[Any]:
+        """What a request and its download hold, so that not too many are in flight."""
+        return nullcontext()
+
+    # -- windows -------------------------------------------------------------------------------
+
+    def _read_window(
+        self, window: Window, failures: list[tuple[Window, Exception]]
+    ) -> Iterator[StreamData]:
+        """Yield a window's events; note in `failures` what could not be read."""
+        parts = deque([window])
+        while parts and not self._stopped:
+            part = parts.popleft()
+            if part.hours > self._hours:
+                parts.extendleft(reversed(list(part.pieces(self._hours))))
+                continue
+            halves = list(part.pieces(-(-part.hours // 2)))
+            try:
+                with self._archives, ExitStack() as stack:
+                    archive, complete = self._download(part, stack)
+                    with self._turn:
+                        yield from self._read_archive(part, archive, complete, failures)
+                self._failed_in_a_row = 0
+            except TooLargeError as error:
+                if part.hours > 1:
+                    self._hours = min(self._hours, halves[0].hours)
+                    parts.extendleft(reversed(halves))
+                else:
+                    self._note_failure(part, error, failures)
+            except DamagedArchiveError as error:
+                if part.hours > 1:
+                    parts.extendleft(reversed(halves))
+                else:
+                    self._note_failure(part, error, failures)
+            except (AirbyteTracedException, NoArchiveError) as error:
+                if getattr(error, "failure_type", None) == FailureType.config_error:
+                    self._stop()
+                    raise
+                self._note_failure(part, error, failures)
+        if failures:
+            with self._turn:
+                self._checkpoint()
+
+    def _note_failure(
+        self, part: Window, error: Exception, failures: list[tuple[Window, Exception]]
+    ) -> None:
+        failures.append((part, error))
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= FAILED_WINDOWS:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Ask for nothing more in this sync; what was not read stays unread in the state."""
+        self._stopped = True
+
+    def _failure(self, failures: list[tuple[Window, Exception]]) -> AirbyteTracedException:
+        """The error that names the hours that were not read, and the cause of the first."""
+        hours = ", ".join(str(window) for window, _ in failures[:5])
+        more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
+        cause = failures[0][1]
+        failure_type = FailureType.transient_error
+        if isinstance(cause, AirbyteTracedException):
+            reason, failure_type = cause.message or "", cause.failure_type
+        elif isinstance(cause, NoArchiveError):
+            reason = f"Amplitude's response is no archive ({cause})"
+        elif isinstance(cause, BadLineError):
+            reason, failure_type = (
+                f"{cause}: set `on_bad_record` to `skip` to leave out such lines",
+                FailureType.system_error,
+            )
+        elif isinstance(cause, DamagedArchiveError):
+            reason = f"The archive is not whole ({cause}); if that stays, use Amplitude's S3 export"
+        elif "on_disk" in str(cause) or "TMPDIR" in str(cause):
+            reason, failure_type = f"The hour is too large: {cause}", FailureType.config_error
+        else:
+            reason = (
+                f"Amplitude does not export even a single hour ({cause}); if that stays, use"
+                " Amplitude's S3 export"
+            )
+        stopped = " Nothing more was asked for after that." if self._stopped else ""
+        return AirbyteTracedException(
+            message=f"These hours (UTC) of {self.name} were not read, and the next sync reads them:"
+            f" {hours}{more}. {reason.rstrip('.')}.{stopped}",
+            internal_message=f"{len(failures)} windows failed, the first: {type(cause).__name__}",
+            failure_type=failure_type,
+        )
+
+    # -- downloads -----------------------------------------------------------------------------
+
+    def _download(self, window: Window, stack: ExitStack) -> tuple[ExportArchive | None, datetime]:
+        """Download and verify a window's archive, which `stack` closes.
+
+        None is a window without events; with it comes the end of the hours that are complete.
+
+        Raises:
+            TooLargeError, DamagedArchiveError, NoArchiveError: after the last attempt.
+            AirbyteTracedException: an error response.
+        """
+        attempts: Counter[type] = Counter()
+        while True:
+            try:
+                with ExitStack() as attempt:
+                    download = self._attempt(window, attempt)
+                    stack.push(attempt.pop_all())
+                    return download
+            except RestartError:
+                self._disk.wait()
+            except DamagedArchiveError as error:
+                attempts[type(error)] += 1
+                if attempts[type(error)] >= DOWNLOAD_ATTEMPTS:
+                    raise
+                time.sleep(2 ** attempts[type(error)])
+            except NoArchiveError as error:
+                attempts[type(error)] += 1
+                if attempts[type(error)] >= ANSWER_ATTEMPTS:
+                    raise
+                time.sleep(error.wait_seconds or 5 * 2 ** attempts[type(error)])
+
+    def _attempt(self, window: Window, stack: ExitStack) -> tuple[ExportArchive | None, datetime]:
+        """Send one request and open what comes."""
+        owner = object()
+        with self.request_slot(), self._disk.download(owner):
+            stack.callback(self._disk.release, owner)
+            response = self.requester.send_request(
+                stream_slice=window.as_slice(), log_formatter=self._log_message
+            )
+            complete = self._complete_until(response)
+            if response is None or response.status_code == 404:
+                return None, complete
+            file = self.decoder.spool(response, partial(self._disk.write, owner))
+        stack.callback(file.close)
+        count = count_members(file)
+        if count > MAX_MEMBERS:
+            if window.hours > 1:
+                raise TooLargeError(f"its archive has {count:,} files")
+            if count > MAX_MEMBERS_OF_AN_HOUR:
+                raise DamagedArchiveError(f"it claims {count:,} files")
+            stack.enter_context(self._many_members)
+        archive = self.decoder.open(file)
+        stack.callback(archive.close)
+        return archive, complete
+
+    def _complete_until(self, response: requests.Response | None) -> datetime:
+        """The end of the newest complete hour, by this machine's clock or Amplitude's, if earlier."""
+        now = datetime.now(timezone.utc)
+        try:
+            theirs = parsedate_to_datetime(response.headers["Date"] if response is not None else "")
+        except (LookupError, ValueError, TypeError):
+            return complete_until(now)
+        if theirs.tzinfo is None:  # RFC 5322's "-0000"
+            theirs = theirs.replace(tzinfo=timezone.utc)
+        if abs(now - theirs) > CLOCK_TOLERANCE and not self._warned_of_clock:
+            self._warned_of_clock = True
+            LOGGER.warning(
+                f"This machine's clock differs from Amplitude's by {abs(now - theirs)}: the earlier"
+                " one decides which hours of events are complete. Set the clock."
+            )
+        return complete_until(min(now, theirs))
+
+    def _log_message(self, response: requests.Response) -> Any:
+        """What the Connector Builder shows of a request: all but the body, which is an archive."""
+        shown = requests.Response()
+        shown.status_code, shown.headers = response.status_code, response.headers
+        shown.request = response.request
+        return format_http_message(shown, "Export of events", "Ask for a window", self.name)
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _read_archive(
+        self,
+        part: Window,
+        archive: ExportArchive | None,
+        complete: datetime,
+        failures: list[tuple[Window, Exception]],
+    ) -> Iterator[StreamData]:
+        """Yield the events of a window that are new, oldest hour first, and keep the ledger."""
+        part = Window(part.start, min(part.end, complete))
+        if part.start >= part.end:
+            return
+        if archive is None:
+            self._ledger.read(part)
+            self._save()
+            return
+        hours: dict[str, list[ArchiveMember]] = {}
+        others: dict[str, list[ArchiveMember]] = {}
+        for member in archive.members:
+            window = member.window
+            if window is None or not (window.start < part.end and part.start < window.end):
+                if window is not None and window.start >= complete:
+                    continue
+                member.window, key = None, format_hour(part.end - HOUR)
+                others.setdefault(key, []).append(member)
+            elif window.hours == 1:
+                hours.setdefault(format_hour(window.start), []).append(member)
+            else:
+                others.setdefault(f"{window.start:%Y%m%d}", []).append(member)
+        bad = False
+        for key, members in sorted(others.items()):
+            bad |= yield from self._read_members(part, key, members, archive, failures)
+        begun = part.start
+        for key, members in sorted(hours.items()):
+            hour = window_of_key(key)
+            if not bad:
+                self._ledger.read(Window(begun, hour.start))
+            begun = hour.start
+            if (yield from self._read_members(part, key, members, archive, failures)):
+                begun = hour.end
+        if not bad:
+            self._ledger.read(Window(begun, part.end))
+        self._save()
+
+    def _read_members(
+        self,
+        part: Window,
+        key: str,
+        members: list[ArchiveMember],
+        archive: ExportArchive,
+        failures: list[tuple[Window, Exception]],
+    ) -> Generator[StreamData, None, bool]:
+        """Yield what is new in the members of an hour; return whether a bad line ended one."""
+        known, lost = self._match(key, members, archive)
+        changed = [member for member, old in zip(members, known, strict=True) if lost and not old]
+        bad, again = False, 0
+        for member, old in zip(members, known, strict=True):
+            try:
+                count = yield from self._read_member(part, key, member, old, archive)
+                again += count if member in changed else 0
+            except BadLineError as error:
+                bad = True
+                failures.append((member.window or part, error))
+        if changed:
+            self._ledger.forget(lost)
+            LOGGER.warning(
+                f"{self.name}: Amplitude has changed the export of {key} since it was read"
+                f" ({len(changed)} of {len(members)} files, the first {changed[0].name!r}):"
+                f" {again:,} events are emitted again."
+            )
+        return bad
+
+    def _match(
+        self, key: str, members: list[ArchiveMember], archive: ExportArchive
+    ) -> tuple[list[list[tuple[str, Emitted]]], list[tuple[str, Emitted]]]:
+        """What was emitted of each member, and what was emitted of members that are no more.
+
+        A member is known by its bytes, whatever its name, or by its first bytes.
+        """
+        named = all(member.window for member in members)
+        keys = [key] if named else list(self._ledger.members)
+        left = [(k, entry) for k in keys for entry in self._ledger.members.get(k, ())]
+        whole: defaultdict[tuple[int, int], list[tuple[str, Emitted]]] = defaultdict(list)
+        for pair in left:
+            if pair[1].until == FOREVER:
+                whole[pair[1].length, pair[1].crc32].append(pair)
+        found: list[list[tuple[str, Emitted]]] = []
+        for member in members:
+            pairs = whole[member.length, member.crc32]
+            found.append([pairs.pop()] if pairs else [])
+        left = list((Counter(left) - Counter(pair for old in found for pair in old)).elements())
+        for member, old in zip(members, found, strict=True):
+            lengths = [entry.length for _, entry in left if entry.length <= member.length]
+            if lengths and not old:
+                crcs = archive.prefix_crc32s(member, lengths)
+                old += [pair for pair in left if crcs.get(pair[1].length) == pair[1].crc32]
+                left = [pair for pair in left if pair not in old]
+        return found, left if named else []
+
+    def _read_member(
+        self,
+        part: Window,
+        key: str,
+        member: ArchiveMember,
+        old: list[tuple[str, Emitted]],
+        archive: ExportArchive,
+    ) -> Generator[StreamData, None, int]:
+        """Yield the events of a member that were not emitted; return their number.
+
+        Raises:
+            BadLineError: the member has been emitted up to this line.
+        """
+        window = member.window or part
+        lower = self._from if window.holds(self._from) else ""
+        upper = self._until if window.holds(self._until) else FOREVER
+        repairs: Counter[str] = Counter()
+        number = position = crc = count = 0
+        if any(e.length >= member.length and e.until >= upper for _, e in old):
+            return 0
+        for block in archive.blocks(member):
+            start = position
+            exact = block.data is not None and has_long_number(block.data)
+            events: list[dict[str, Any]] = []
+            failure: BadLineError | None = None
+            for line in block.lines:
+                number += 1
+                emitted = max((e.until for _, e in old if e.length > position), default="")
+                try:
+                    if line is None:
+                        raise BadLineError("is too long")
+                    event = None if emitted == FOREVER else parse_event(line, exact, repairs)
+                    if event is not None and is_wanted(event, lower, upper, emitted):
+                        events.append(event)
+                except BadLineError as error:
+                    if not self._skip:
+                        failure = BadLineError(
+                            f"Line {number:,} of the file {member.name!r} {error}"
+                        )
+                        failure.__cause__ = error
+                        break
+                    repairs["bad lines, now left out"] += 1
+                position += len(line or b"") + 1
+            if failure:
+                crc = crc32((block.data or b"")[: position - start], crc)
+            else:
+                position, crc = block.end, block.crc32
+            if events:
+                self._checkpoint_if_due(len(events), position - start)
+                yield from self.emit(events)
+                count += len(events)
+            if position:
+                self._ledger.emit(key, old, Emitted(position, crc, upper))
+            if failure:
+                break
+        for what, times in repairs.items():
+            LOGGER.warning(f"{self.name}: {times:,} {what}, in the file {member.name!r}.")
+        if failure:
+            raise failure
+        return count
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def _checkpoint_if_due(self, events: int, size: int) -> None:
+        """Emit a state before `events` more events, of `size` bytes, if it is time."""
+        states = 10 * (500 + 40 * self._ledger.size)
+        due = (
+            self._events_since_state + events > STATE_EVENTS
+            or self._bytes_since_state + size > STATE_BYTES
+        )
+        if due and self._bytes_since_state >= states:
+            self._checkpoint()
+        self._events_since_state += events
+        self._bytes_since_state += size
+
+    def _checkpoint(self) -> None:
+        """Emit a state, in the order of the events before and after it.
+
+        The cursor's own state messages and these go through one lock, that of `close_partition`.
+        It is given a slice that has been read since the stream began.
+        """
+        self._save()
+        self._observe(self._origin)
+        self.cursor.close_partition(cast(Partition, SimpleNamespace(to_slice=lambda: self._origin)))
+        self._events_since_state = self._bytes_since_state = 0
+
+    def _save(self) -> None:
+        """Put the ledger into the state; one assignment, since another thread may emit it now."""
+        self._end = self._ledger.end
+        self._state["export"] = self._ledger.state
+
+    def _observe(self, stream_slice: StreamSlice) -> None:
+        """Tell the cursor the hour before which all events have been emitted."""
+        data = {self._field: format_hour(self._end)}
+        self.cursor.observe(Record(data, self.name, associated_slice=stream_slice))
+
+
+def is_wanted(event: Mapping[str, Any], lower: str, upper: str, emitted: str) -> bool:
+    """Whether an event was uploaded from `lower` to before `upper`, and not before `emitted`.
+
+    Without a time that can be read, it is wanted when its line is first seen.
+    """
+    if not lower and not emitted and upper == FOREVER:
+        return True
+    uploaded = event.get("server_upload_time")
+    if not isinstance(uploaded, str) or rfc3339(uploaded) != uploaded or uploaded[-6:] != "+00:00":
+        return not emitted
+    return max(lower, emitted) <= uploaded < upper
 
 
 # -- cohorts ------------------------------------------------------------------------------------

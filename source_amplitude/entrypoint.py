@@ -94,10 +94,11 @@ class Entrypoint(AirbyteEntrypoint):
         config = self.source.read_config(parsed_args.config)
         catalog = self.source.read_catalog(parsed_args.catalog)
         state = self.source.read_state(parsed_args.state)
-        self.source.serialize = True  # type: ignore[attr-defined] # it is a SourceAmplitude
+        self.source.export_limits.batching = True  # type: ignore[attr-defined] # it is a SourceAmplitude
         for message in self.read(specification, config, catalog, state):
             if isinstance(message, RecordBatch):
                 yield message.payload
+                message.written()
             elif record := message.record:
                 yield serialize_record(record.stream, record.data, record.emitted_at).decode()
             else:

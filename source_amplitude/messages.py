@@ -1,26 +1,27 @@
 """Record messages as the bytes that are written, many of them in one message."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from airbyte_cdk.models import AirbyteMessage, Type
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 
-BATCH_BYTES = 256 * 1024
-"""Serialized records that are written at once; larger batches are no faster."""
-
 
 class RecordBatch(AirbyteMessage):
     """Serialized records of one stream: many messages in one."""
 
-    def __init__(self, stream: str, lines: list[bytes]) -> None:
-        """Join the lines, each of them a record message without its line end."""
+    def __init__(self, stream: str, lines: list[bytes], written: Callable[[], None]) -> None:
+        """Join the lines, each of them a record message without its line end.
+
+        Whoever has written the batch calls `written`.
+        """
         super().__init__(type=Type.RECORD)
         self.stream = HashableStreamDescriptor(name=stream, namespace=None)
         self.count = len(lines)
         self.payload = b"\n".join([*lines, b""])
+        self.written = written
 
 
 def serialize_record(stream: str, data: Mapping[str, Any], emitted_at: int) -> bytes:

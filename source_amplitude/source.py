@@ -11,27 +11,23 @@ from airbyte_cdk.models import (
     AirbyteConnectionStatus,
     AirbyteMessage,
     AirbyteStateMessage,
-    AirbyteStreamStatus,
     ConfiguredAirbyteCatalog,
     Status,
-    Type,
 )
-from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
-from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_amplitude import cdk
-from source_amplitude.cursor import HOUR, ExportCursor
-from source_amplitude.export import ARCHIVES, ExportPartitions, Handover, ReadyWindow
+from source_amplitude.export import LIMITS, BatchingExportRetriever, ExportLimits
 from source_amplitude.sequential import SequentialStream
 
 MANIFEST_PATH = Path(__file__).with_name("manifest.yaml")
+ARCHIVES = 8
+"""Workers that events may have: as many archives lie on disk, in flight or waiting to be emitted."""
 DOWNLOADS = 4
 """Requests in flight of the five that Amplitude allows a project; the fifth is the daily streams'."""
 CHECK_STREAMS = ("events_list", "annotations", "cohorts")
@@ -43,6 +39,10 @@ def load_manifest() -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document: dict[str, Any] = yaml.load(MANIFEST_PATH.read_text("utf-8"), loader)
     document["concurrency_level"]["default_concurrency"] = ARCHIVES + len(document["streams"])
+    events = document["definitions"]["events"]["retriever"]
+    events["class_name"] = (
+        f"{BatchingExportRetriever.__module__}.{BatchingExportRetriever.__name__}"
+    )
     # The one that it declares is for the Connector Builder's check, which brings no custom component.
     del document["definitions"]["events_list"]["retriever"]["requester"]["error_handler"]
     return document
@@ -63,12 +63,10 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
     ) -> None:
         """Build the source for one command; `read` uses this config, catalog and state.
 
-        While `serialize` is set, `read` yields the records of events as `RecordBatch`.
+        While `export_limits.batching` is set, `read` yields events as `RecordBatch`.
         """
-        self.serialize = False
-        self._handover = Handover()
-        self._states = ConnectorStateManager(state)
         self._export_slots = threading.BoundedSemaphore(DOWNLOADS)
+        self.export_limits = ExportLimits(self._export_slots)
         self._daily_slot = threading.BoundedSemaphore(1)
         super().__init__(
             catalog=catalog, config=dict(config or {}), state=state, source_config=load_manifest()
@@ -80,6 +78,7 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         Raises:
             TypeError: the CDK has built a stream in another way than the one this source knows.
         """
+        LIMITS.set(self.export_limits)
         return [self._adapt(stream) for stream in super().streams(config)]
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
@@ -111,64 +110,16 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         catalog: ConfiguredAirbyteCatalog,
         state: list[AirbyteStateMessage] | None = None,
     ) -> Iterator[AirbyteMessage]:
-        """Yield the messages of a sync; the windows of events are read here, one at a time."""
-        not_running = {stream.stream.name: stream.stream for stream in catalog.streams}
+        """Yield the messages of a sync."""
         try:
-            for message in super().read(logger, config, catalog, state):
-                if not isinstance(message, ReadyWindow):
-                    yield message
-                    continue
-                for part in message.messages(self.serialize):
-                    if part.type == Type.RECORD and (
-                        stream := not_running.pop(message.stream, None)
-                    ):
-                        yield as_airbyte_message(stream, AirbyteStreamStatus.RUNNING)
-                    yield part
+            yield from super().read(logger, config, catalog, state)
         finally:
-            self._handover.close()
+            self.export_limits.close()
 
     def _adapt(self, stream: AbstractStream) -> AbstractStream:
         if not isinstance(stream, DefaultStream):
             raise TypeError(f"the CDK built {stream.name} as {type(stream).__name__}")
         if stream.name == "events":
-            return self._events_stream(stream)
+            return stream
         daily = isinstance(stream.cursor, ConcurrentCursor)
         return SequentialStream(stream, self._daily_slot if daily else self._export_slots)
-
-    def _events_stream(self, stream: DefaultStream) -> AbstractStream:
-        declared = stream.cursor
-        assert isinstance(declared, ConcurrentCursor)
-        start, last, window, lookback = cdk.windows(declared)
-        retriever = cdk.retriever(stream)
-        emit = cdk.emitter(self)
-
-        def checkpoint(state: Mapping[str, Any]) -> AirbyteMessage:
-            self._states.update_state_for_stream(stream.name, stream.namespace, dict(state))
-            return self._states.create_state_message(stream.name, stream.namespace)
-
-        cursor = ExportCursor(
-            self._states.get_stream_state(stream.name, stream.namespace),
-            start=start,
-            end=last + HOUR,
-            window=window,
-            lookback=lookback,
-            emit=lambda state: emit(checkpoint(state)),
-            cut=retriever.record_selector.extractor.decoder.before,  # type: ignore[attr-defined]
-        )
-        return DefaultStream(
-            partition_generator=ExportPartitions(
-                stream.name,
-                retriever,
-                cursor,
-                checkpoint,
-                emit,
-                self._handover,
-                self._export_slots,
-            ),
-            name=stream.name,
-            json_schema=stream.get_json_schema,
-            primary_key=cdk.primary_key(stream),
-            cursor_field=cdk.cursor_field(stream),
-            logger=self.logger,
-            cursor=cursor,
-        )

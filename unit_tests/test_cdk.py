@@ -1,71 +1,61 @@
-"""What the connector takes from the CDK without a public name is still where it expects it."""
+"""What the retriever of the export expects of the CDK, which promises none of it in words."""
 
-import threading
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from airbyte_cdk.models import AirbyteMessage, Type
+from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
-from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
-from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
+from airbyte_cdk.sources.message import InMemoryMessageRepository
+from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor, CursorField
+from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
+from airbyte_cdk.sources.streams.concurrent.state_converters.datetime_stream_state_converter import (
+    CustomFormatConcurrentStreamStateConverter,
+)
+from airbyte_cdk.sources.types import Record, StreamSlice
 
-from source_amplitude import cdk
 from source_amplitude.sequential import SequentialStream
-from source_amplitude.source import SourceAmplitude, load_manifest
+from source_amplitude.source import SourceAmplitude
 
 
-def declared(config: dict[str, Any], name: str) -> DefaultStream:
-    source = ConcurrentDeclarativeSource(config=config, source_config=load_manifest())
-    stream = next(stream for stream in source.streams(config) if stream.name == name)
-    assert isinstance(stream, DefaultStream)
-    return stream
-
-
-def test_a_streams_retriever_has_its_requester_and_its_decoder(config: dict[str, Any]) -> None:
-    retriever = cdk.retriever(declared(config, "events"))
-
-    assert hasattr(retriever.requester, "send_request")
-    assert hasattr(retriever.record_selector.extractor, "decoder")  # type: ignore[attr-defined]
-
-
-def test_a_stream_says_its_key_and_its_cursor_field(config: dict[str, Any]) -> None:
-    stream = declared(config, "events")
-    field = cdk.cursor_field(stream)
-
-    assert cdk.primary_key(stream) == ["uuid"]
-    assert field is not None
-    assert field.cursor_field_key == "server_upload_time"
-
-
-def test_a_cursor_says_its_windows(config: dict[str, Any]) -> None:
-    cursor = declared({**config, "lookback_hours": 5, "request_time_range": 7}, "events").cursor
-    assert isinstance(cursor, ConcurrentCursor)
-
-    assert cdk.windows(cursor) == (
-        datetime(2024, 1, 1, tzinfo=timezone.utc),
-        datetime(2024, 1, 3, 9, tzinfo=timezone.utc),
-        timedelta(hours=7),
-        timedelta(hours=5),
+def test_what_is_put_into_a_cursors_state_is_emitted_when_a_slice_closes() -> None:
+    repository = InMemoryMessageRepository()
+    start: Any = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    cursor = ConcurrentCursor(
+        stream_name="events",
+        stream_namespace=None,
+        stream_state={},
+        message_repository=repository,
+        connector_state_manager=ConnectorStateManager(),
+        connector_state_converter=CustomFormatConcurrentStreamStateConverter("%Y%m%dT%H"),
+        cursor_field=CursorField("server_upload_time"),
+        slice_boundary_fields=("start_time", "end_time"),
+        start=start,
+        end_provider=lambda: start,
     )
+    bounds = {"start_time": "20240101T00", "end_time": "20240101T00"}
+    read = StreamSlice(partition={}, cursor_slice=bounds)
 
+    cursor.state["export"] = {"kept": True}
+    data = {"server_upload_time": "20240101T05"}
+    cursor.observe(Record(data, "events", associated_slice=read))
+    cursor.close_partition(cast(Partition, SimpleNamespace(to_slice=lambda: read)))
 
-def test_a_message_of_any_thread_comes_out_of_a_read(config: dict[str, Any]) -> None:
-    source = SourceAmplitude(None, config, None)
-    message = AirbyteMessage(type=Type.RECORD)
-
-    cdk.emitter(source)(message)
-
-    assert source._concurrent_source._queue.get_nowait() is message
+    (message,) = repository.consume_queue()
+    assert message.state is not None
+    assert message.state.stream is not None
+    assert vars(message.state.stream.stream_state) == {**data, "export": {"kept": True}}
 
 
 def test_a_stream_that_is_built_in_another_way_is_an_error(
     config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = SequentialStream(declared(config, "cohorts"), threading.BoundedSemaphore())
+    streams = SourceAmplitude(None, config, None).streams(config)
+    other = next(stream for stream in streams if isinstance(stream, SequentialStream))
     monkeypatch.setattr(ConcurrentDeclarativeSource, "streams", lambda *_: [other])
 
-    with pytest.raises(TypeError, match="cohorts as SequentialStream"):
+    with pytest.raises(TypeError, match="as SequentialStream"):
         SourceAmplitude(None, config, None).streams(config)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from source_amplitude.export import ARCHIVES
-from source_amplitude.source import DOWNLOADS
+from source_amplitude.source import ARCHIVES, DOWNLOADS
 from unit_tests.conftest import STREAMS
 
 ROOT = Path(__file__).parent.parent

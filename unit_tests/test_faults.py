@@ -19,7 +19,7 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from source_amplitude import source
-from source_amplitude.cursor import HOUR, whole_hour
+from source_amplitude.components import HOUR, parse_hour
 from unit_tests.conftest import NOW, Clock, Output, Run, catalog
 
 ALL = 58 * 3
@@ -113,10 +113,10 @@ def test_waits_grow(run: Run, config: dict[str, Any], amplitude: Emulator, clock
     "fault",
     [
         Fault(status=400, times=None, only_longer_than=5),
+        Fault(status=413, times=None, only_longer_than=5),
         Fault(status=504, times=None, only_longer_than=5),
-        Fault(kind="gzip_cut", times=None, only_longer_than=5),
     ],
-    ids=["400", "504", "damaged"],
+    ids=["400", "413", "504"],
 )
 def test_a_window_too_large_is_halved_and_the_size_that_worked_is_remembered(
     run: Run, config: dict[str, Any], amplitude: Emulator, fault: Fault
@@ -127,10 +127,10 @@ def test_a_window_too_large_is_halved_and_the_size_that_worked_is_remembered(
 
     assert output.error is None
     assert once_each(output)
-    widths = [whole_hour(last) - whole_hour(first) + HOUR for first, last in asked(amplitude)]
-    # 48 hours are halved to 3 once; what is asked for after that is no wider.
-    assert widths.count(3 * HOUR) >= 16
-    assert sum(width > 5 * HOUR for width in widths) <= 3 * 5
+    widths = [parse_hour(last) - parse_hour(first) + HOUR for first, last in asked(amplitude)]
+    # The two windows are halved until they fit; what is asked for after that is no wider.
+    assert sum(width > 5 * HOUR for width in widths) <= 2 * 5
+    assert sum(width <= 5 * HOUR for width in widths) <= 58 // 2
 
 
 def test_a_504_is_asked_once_more_before_the_window_is_split(
@@ -205,7 +205,7 @@ def test_a_window_that_never_works_fails_alone_and_the_next_sync_heals(
 
     assert healed.error is None
     assert once_each(broken, healed)
-    assert "read" not in healed.states("events")[-1]
+    assert len(healed.states("events")[-1]["export"]["windows_read"]) == 1
 
 
 def test_a_refused_hour_names_amplitudes_words_and_the_way_out(
@@ -220,7 +220,7 @@ def test_a_refused_hour_names_amplitudes_words_and_the_way_out(
     message = next(e["message"] for e in output.errors if "20240102T05" in e["message"])
     assert "over 4 GB" in message
     assert "S3 export" in message
-    assert "were not read and will be asked for again" in message
+    assert "were not read, and the next sync reads them" in message
 
 
 def test_a_line_that_is_not_json_fails_its_window_without_its_text(
@@ -234,7 +234,9 @@ def test_a_line_that_is_not_json_fails_its_window_without_its_text(
     assert "Line 2" in output.text
     assert "is not a JSON object" in output.text
     assert "ana@example.com" not in output.text
-    assert output.states("events")[-1]["server_upload_time"] == "20240101T00"
+    # The bad line is in hour 6, and the hours before and after it have been read.
+    assert output.states("events")[-1]["server_upload_time"] == "20240101T06"
+    assert len(output.records("events")) == ALL - 1
 
 
 def test_bad_lines_are_skipped_when_asked_and_said_so(
@@ -246,7 +248,7 @@ def test_bad_lines_are_skipped_when_asked_and_said_so(
 
     assert output.error is None
     assert len(output.records("events")) == ALL - 1
-    assert sum("Skipped 1 bad line" in line for line in output.logs) == 1
+    assert sum("1 bad lines, now left out" in line for line in output.logs) == 1
 
 
 def test_a_sync_that_is_stopped_goes_on_from_its_last_state(

@@ -24,7 +24,7 @@ import yaml
 from airbyte_cdk.cli.source_declarative_manifest import _run
 
 from emulator import Emulator, Project
-from source_amplitude.cursor import whole_hour
+from source_amplitude.components import parse_hour
 from unit_tests.conftest import NOW, STREAMS, Clock, Output, Run, catalog
 
 PACKAGE = Path(__file__).parent.parent / "source_amplitude"
@@ -394,5 +394,5 @@ def test_two_syncs_of_events_lose_nothing_and_repeat_the_last_hour_and_the_look_
     )
     assert len(before) < len({*before, *after})
     assert {*before, *after} == uploaded
-    oldest = whole_hour(max(before.values())) - timedelta(hours=lookback)
+    oldest = parse_hour(max(before.values())) - timedelta(hours=lookback)
     assert min(after.values()) >= oldest.isoformat()

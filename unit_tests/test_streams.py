@@ -9,8 +9,7 @@ import jsonschema
 import pytest
 
 from emulator import Emulator, Fault, Project
-from source_amplitude.components import TIMES
-from source_amplitude.cursor import whole_hour
+from source_amplitude.components import TIMESTAMP_FIELDS, parse_hour
 from unit_tests.archives import archive
 from unit_tests.conftest import NOW, STREAMS, Clock, Run
 
@@ -78,7 +77,7 @@ def test_events_are_amplitudes_own_but_for_seven_times(
 
     for uuid, event in expected.items():
         for key, value in event.items():
-            if key not in TIMES or value is None:
+            if key not in TIMESTAMP_FIELDS or value is None:
                 assert read[uuid][key] == value
             else:
                 assert read[uuid][key][:10] == value[:10]
@@ -124,7 +123,7 @@ def test_the_request_time_range_is_the_widest_window(
     output = run("read", {**config, "request_time_range": hours}, ("events",))
 
     spans = [
-        (whole_hour(r.query["end"][0]) - whole_hour(r.query["start"][0])) // timedelta(hours=1) + 1
+        (parse_hour(r.query["end"][0]) - parse_hour(r.query["start"][0])) // timedelta(hours=1) + 1
         for r in amplitude.requests
     ]
     assert max(spans) == min(hours, 58)
@@ -174,10 +173,10 @@ def test_events_that_amplitude_really_sent_pass_through_whole_and_fit_the_schema
     assert [record["uuid"] for record in records] == [event["uuid"] for event in sent]
     for record, event in zip(records, sent, strict=True):
         assert list(jsonschema.Draft7Validator(schema("events")).iter_errors(record)) == []
-        assert {k: v for k, v in record.items() if k not in TIMES} == {
-            k: v for k, v in event.items() if k not in TIMES
+        assert {k: v for k, v in record.items() if k not in TIMESTAMP_FIELDS} == {
+            k: v for k, v in event.items() if k not in TIMESTAMP_FIELDS
         }
-        for key in TIMES:
+        for key in TIMESTAMP_FIELDS:
             if event[key]:
                 assert record[key] == event[key].replace(" ", "T") + "+00:00"
 
