@@ -24,8 +24,8 @@ Not emulated:
 - What no source describes, such as the body of a 504 or the words of most 400s: those here are made up
 """
 
-from emulator.answers import Request
 from emulator.faults import Fault
+from emulator.messages import Request
 from emulator.project import Project
 from emulator.server import Emulator
 

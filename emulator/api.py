@@ -1,8 +1,14 @@
 """What the routes share: the project, its plan and what it has spent."""
 
-from emulator.answers import RefusedError, Request
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from emulator.limits import COHORT_DOWNLOADS, DASHBOARD, DELETIONS, TAXONOMY, Budget
+from emulator.messages import ApiError, Request
 from emulator.project import Project
+
+if TYPE_CHECKING:
+    from emulator.cohorts import CohortJob
 
 PLANS = {
     "enterprise": {"annotations", "cohorts", "taxonomy"},
@@ -12,7 +18,17 @@ PLANS = {
 
 
 class Api:
-    """A project behind a plan and its limits, without HTTP."""
+    """A project behind a plan and its limits, without HTTP.
+
+    Args:
+        project: the data.
+        plan: one of `PLANS`.
+        budget: whether the limits hold.
+        export_limit_bytes: the size of an export, unzipped, over which the response is 400.
+        first_byte_delay: seconds before an export is answered.
+        files_url: the root of the host that keeps files, which is another than the API's.
+        wait: lets seconds pass before a response.
+    """
 
     def __init__(
         self,
@@ -22,6 +38,8 @@ class Api:
         budget: bool,
         export_limit_bytes: int | None,
         first_byte_delay: float,
+        files_url: str,
+        wait: Callable[[float], None],
     ) -> None:
         if plan not in PLANS:
             raise ValueError(f"the plan is none of {', '.join(PLANS)}: {plan}")
@@ -30,14 +48,12 @@ class Api:
         self.budget = budget
         self.export_limit_bytes = export_limit_bytes
         self.first_byte_delay = first_byte_delay
+        self.files_url = files_url
+        self.wait = wait
         self.api_key = f"{project.seed:032x}"
         self.secret_key = f"{project.seed + 0xABCDEF:032x}"
-        # Cohort downloads by request id: the cohort's id and how often its status was asked.
-        self.jobs: dict[str, tuple[str, int]] = {}
-        self.job_properties: dict[str, list[str]] = {}
-        # Signed addresses of cohort files: the request id and the moment they end, epoch seconds.
-        self.signed: dict[str, tuple[str, float]] = {}
-        self._budgets = {
+        self.cohort_jobs: dict[str, CohortJob] = {}
+        self.budgets = {
             name: Budget(limits, lambda: self.project.now())
             for name, limits in {
                 "dashboard": DASHBOARD,
@@ -47,35 +63,26 @@ class Api:
             }.items()
         }
 
-    @property
-    def files_url(self) -> str:
-        """The root of the host that keeps files: another than the API's."""
-        raise NotImplementedError
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass before an answer."""
-        raise NotImplementedError
-
     def spend(self, request: Request, budget: str, cost: int) -> None:
         """Take a request's cost from a budget.
 
         Raises:
-            RefusedError: 429, a limit would be passed.
+            ApiError: 429, a limit would be passed.
         """
         request.cost = cost
         if self.budget:
-            self._budgets[budget].spend(cost)
+            self.budgets[budget].spend(cost)
 
     def require(self, part: str) -> None:
         """Check that the plan has a part of the API.
 
         Raises:
-            RefusedError: it has not; 404 for the taxonomy, as documented, else 403.
+            ApiError: it has not; 404 for the taxonomy, as documented, else 403.
         """
         if part in PLANS[self.plan]:
             return
         details = f"The {self.plan} plan does not include {part}"
         if part == "taxonomy":
             body = {"success": False, "errors": [{"message": "Not found"}]}
-            raise RefusedError(404, details, body=body)
-        raise RefusedError(403, details)
+            raise ApiError(404, details, body=body)
+        raise ApiError(403, details)

@@ -3,91 +3,167 @@
 import csv
 import io
 import random
+from dataclasses import dataclass, field
 from typing import Any
 
-from emulator import catalogue
-from emulator.answers import Answer, RefusedError, Request, answer
 from emulator.api import Api
 from emulator.limits import COHORT_JOBS, too_many
+from emulator.messages import ApiError, Request, Response, json_response
 
 SIGNED_SECONDS = 60
+POLLS = 2
+"""Status requests after which a job is completed."""
 
 
-def cohorts(api: Api, request: Request) -> Answer:
+@dataclass
+class CohortJob:
+    """One download: whose members, with which properties, and how far it is.
+
+    `links` are the signed addresses of its file: when each ends, epoch seconds.
+    """
+
+    id: str
+    cohort: str
+    properties: list[str]
+    polls: int = 0
+    links: list[float] = field(default_factory=list)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the file can be had."""
+        return self.polls >= POLLS
+
+
+def cohorts(api: Api, request: Request) -> Response:
     """The discoverable cohorts."""
     api.require("cohorts")
-    found = catalogue.cohorts(api.project.app)
+    found = make_cohorts(api.project.app)
     if request.value("includeSyncInfo") != "true":
         found = [{k: v for k, v in item.items() if k != "syncMetadata"} for item in found]
-    return answer({"cohorts": found})
+    return json_response({"cohorts": found})
 
 
-def request_download(api: Api, request: Request, cohort: str) -> Answer:
+def request_download(api: Api, request: Request, cohort: str) -> Response:
     """Start a job that writes a cohort's members."""
     api.require("cohorts")
-    _cohort(api, cohort)
-    if api.budget and sum(asked < 2 for _, asked in api.jobs.values()) >= COHORT_JOBS:
+    _find_cohort(api, cohort)
+    if api.budget and sum(not job.completed for job in api.cohort_jobs.values()) >= COHORT_JOBS:
         raise too_many("concurrent", 1)
     api.spend(request, "cohorts", 1)
     props = request.value("props") == "1"
-    number = random.Random(f"{cohort} {props} {request.query.get('propKeys')} {len(api.jobs)}")
-    job = f"{number.getrandbits(40):010x}"
-    api.jobs[job] = (cohort, 0)
-    api.job_properties[job] = request.query.get("propKeys", ["plan"]) if props else []
-    return answer({"request_id": job, "cohort_id": cohort}, 202)
+    keys = request.query.get("propKeys", ["plan"]) if props else []
+    chance = random.Random(f"{cohort} {props} {keys} {len(api.cohort_jobs)}")
+    job = CohortJob(f"{chance.getrandbits(40):010x}", cohort, keys)
+    api.cohort_jobs[job.id] = job
+    return json_response({"request_id": job.id, "cohort_id": cohort}, 202)
 
 
-def download_status(api: Api, _request: Request, job: str) -> Answer:
+def download_status(api: Api, _request: Request, number: str) -> Response:
     """Unfinished when first asked, finished from then on, so that no test needs to wait."""
     api.require("cohorts")
-    cohort, asked = _job(api, job)
-    api.jobs[job] = (cohort, asked + 1)
-    state, status = ("JOB COMPLETED", 200) if asked else ("JOB INPROGRESS", 202)
-    return answer({"request_id": job, "cohort_id": cohort, "async_status": state}, status)
+    job = _find_job(api, number)
+    job.polls += 1
+    state, status = ("JOB COMPLETED", 200) if job.completed else ("JOB INPROGRESS", 202)
+    data = {"request_id": job.id, "cohort_id": job.cohort, "async_status": state}
+    return json_response(data, status)
 
 
-def download_file(api: Api, _request: Request, job: str) -> Answer:
+def download_file(api: Api, _request: Request, number: str) -> Response:
     """Redirect to a signed address of another host, which holds for a minute."""
     api.require("cohorts")
-    _, asked = _job(api, job)
-    if asked < 2:
-        raise RefusedError(400, "The job is not completed")
-    token = f"{job}-{len(api.signed)}"
-    api.signed[token] = (job, api.project.now().timestamp() + SIGNED_SECONDS)
-    location = f"{api.files_url}/signed/cohorts/{token}.csv"
-    return Answer(b"", 302, "text/plain", {"Location": location})
+    job = _find_job(api, number)
+    if not job.completed:
+        raise ApiError(400, "The job is not completed")
+    job.links.append(api.project.now().timestamp() + SIGNED_SECONDS)
+    location = f"{api.files_url}/signed/cohorts/{job.id}-{len(job.links)}.csv"
+    return Response(b"", 302, "text/plain", {"Location": location})
 
 
-def signed_file(api: Api, request: Request, token: str) -> Answer:
+def signed_file(api: Api, request: Request, number: str, link: str) -> Response:
     """The members; as S3 does, refuse a second kind of credentials and an address that has ended."""
-    job, ends = api.signed.get(token, ("", 0.0))
+    job = api.cohort_jobs.get(number)
     if request.authorization is not None:
-        return _s3(400, "InvalidArgument", "Only one auth mechanism allowed")
-    if api.project.now().timestamp() >= ends:
-        return _s3(403, "AccessDenied", "Request has expired")
-    properties = api.job_properties[job]
+        return _s3_error(400, "InvalidArgument", "Only one auth mechanism allowed")
+    ends = job.links[int(link) - 1 : int(link)] if job else []
+    if not job or not ends or api.project.now().timestamp() >= ends[0]:
+        return _s3_error(403, "AccessDenied", "Request has expired")
     body = io.StringIO()
     table = csv.writer(body)
-    table.writerow(["amplitude_id", "user_id", *properties])
-    for number in range(_cohort(api, api.jobs[job][0])["size"]):
-        user = "" if number % 4 == 0 else f"user-{number}@example.com"
-        table.writerow([731_550_000_000 + number, user, *("team, yearly" for _ in properties)])
-    return Answer(body.getvalue().encode(), 200, "text/csv")
+    table.writerow(["amplitude_id", "user_id", *job.properties])
+    for row in range(_find_cohort(api, job.cohort)["size"]):
+        user = "" if row % 4 == 0 else f"user-{row}@example.com"
+        table.writerow([731_550_000_000 + row, user, *("team, yearly" for _ in job.properties)])
+    return Response(body.getvalue().encode(), 200, "text/csv")
 
 
-def _cohort(api: Api, name: str) -> dict[str, Any]:
-    for cohort in catalogue.cohorts(api.project.app):
+def _find_cohort(api: Api, name: str) -> dict[str, Any]:
+    for cohort in make_cohorts(api.project.app):
         if cohort["id"] == name:
             return cohort
-    raise RefusedError(404, f"No such cohort: {name}")
+    raise ApiError(404, f"No such cohort: {name}")
 
 
-def _job(api: Api, job: str) -> tuple[str, int]:
-    if job not in api.jobs:
-        raise RefusedError(404, f"No such request: {job}")
-    return api.jobs[job]
+def _find_job(api: Api, number: str) -> CohortJob:
+    if number not in api.cohort_jobs:
+        raise ApiError(404, f"No such request: {number}")
+    return api.cohort_jobs[number]
 
 
-def _s3(status: int, code: str, message: str) -> Answer:
+def _s3_error(status: int, code: str, message: str) -> Response:
     body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    return Answer(body.encode(), status, "application/xml")
+    return Response(body.encode(), status, "application/xml")
+
+
+def make_cohorts(app: int) -> list[dict[str, Any]]:
+    """The discoverable cohorts, with every field that was recorded."""
+    return [
+        _make_cohort(app, 0, "k3v9t2a", "Nobody yet"),
+        _make_cohort(app, 1, "p81xq0z", "Paying"),
+        _make_cohort(app, 2, "zz7a1b2", "Paying"),  # names are not unique
+    ]
+
+
+def _make_cohort(app: int, number: int, name: str, title: str) -> dict[str, Any]:
+    sync: dict[str, Any] = {
+        "target": "Braze",
+        "frequency": "hourly",
+        "last_successful": "2023-05-01T10:00:00+00:00",
+        "last_failure": None,
+        "params": {},
+    }
+    clause = {"negated": False, "orClauses": [{"type": "event", "type_value": "_active"}]}
+    return {
+        "appId": app,
+        "archived": number == 2,
+        "chart_id": None,
+        "createdAt": 1_665_697_229 if number else None,
+        "definition": {
+            "version": 3,
+            "countGroup": {"name": "User", "is_computed": False},
+            "cohortType": "UNIQUES",
+            "andClauses": [clause],
+            "referenceFrameTimeParams": {},
+        },
+        "description": "People who paid" if number else None,
+        "edit_id": None,
+        "finished": True,
+        "hidden": False,
+        "id": name,
+        "is_official_content": False,
+        "is_predictive": False,
+        "lastComputed": 1_684_000_000 + number,
+        "lastMod": 1_679_000_000 + number,
+        "last_viewed": 1_684_100_000 if number else None,
+        "location_id": None,
+        "metadata": ["growth"] if number else None,
+        "name": title,
+        "owners": ["ana@example.com"],
+        "popularity": number if number else None,
+        "published": True,
+        "shortcut_ids": [],
+        "size": 120 * number,
+        "syncMetadata": [sync] if number else [],
+        "type": "redshift",
+        "view_count": 3 if number else None,
+        "viewers": [],
+    }

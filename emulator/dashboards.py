@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
-from emulator import catalogue
-from emulator.answers import Answer, RefusedError, Request, answer, day_of
 from emulator.api import Api
+from emulator.event import EVENT_TYPES
+from emulator.messages import ApiError, Request, Response, json_response, parse_day
 from emulator.project import COUNTRIES
 
 GROUP_BY_COST = 4
@@ -17,7 +17,7 @@ BINS_MS = (0, 3_000, 10_000, 30_000, 60_000, 180_000, 600_000, 1_800_000, 3_600_
 UNITS_MS = {"hours": 3_600_000, "minutes": 60_000, "seconds": 1_000}
 
 
-def users(api: Api, request: Request) -> Answer:
+def users(api: Api, request: Request) -> Response:
     """Active or new users, by country or not, by day, week or month."""
     measure, interval = request.value("m") or "active", request.value("i") or "1"
     if measure not in ("active", "new"):
@@ -36,7 +36,7 @@ def users(api: Api, request: Request) -> Answer:
     for label in labels:
         totals = [f[label] if isinstance(label, str) else sum(f.values()) for f in final]
         shown = [
-            int(api.project.shown(day, n // share)) for day, n in zip(days, totals, strict=True)
+            int(api.project.reported(day, n // share)) for day, n in zip(days, totals, strict=True)
         ]
         # No source describes wider buckets: here a bucket is its best day, under its first.
         step = int(interval)
@@ -44,25 +44,26 @@ def users(api: Api, request: Request) -> Answer:
     return _series(api, days, days[:: int(interval)], series, labels)
 
 
-def average_length(api: Api, request: Request) -> Answer:
+def average_length(api: Api, request: Request) -> Response:
     """Average session length, seconds."""
     days = _days(api, request, SESSIONS_COST)
     values = [
-        round(api.project.shown(day, api.project.session_length(day), 0.1), 1) for day in days
+        round(api.project.reported(day, api.project.session_length(day), 0.1), 1) for day in days
     ]
     return _series(api, days, days, [values], [0])
 
 
-def per_user(api: Api, request: Request) -> Answer:
+def per_user(api: Api, request: Request) -> Response:
     """Average sessions of a user."""
     days = _days(api, request, SESSIONS_COST)
     values = [
-        round(api.project.shown(day, api.project.sessions_per_user(day), 0.01), 2) for day in days
+        round(api.project.reported(day, api.project.sessions_per_user(day), 0.01), 2)
+        for day in days
     ]
     return _series(api, days, days, [values], [0])
 
 
-def lengths(api: Api, request: Request) -> Answer:
+def lengths(api: Api, request: Request) -> Response:
     """Sessions by length, over all days."""
     days = _days(api, request, SESSIONS_COST)
     unit, low, high, size = (
@@ -82,20 +83,20 @@ def lengths(api: Api, request: Request) -> Answer:
     counts = [chance.randrange(500) for _ in labels]
     shown = any(api.project.has_data(day) for day in days)
     series = [counts] if shown else []
-    return answer({"data": {"series": series, "xValues": labels}})
+    return json_response({"data": {"series": series, "xValues": labels}})
 
 
-def event_list(api: Api, request: Request) -> Answer:
+def event_list(api: Api, request: Request) -> Response:
     """The event types with this week's totals."""
     api.spend(request, "dashboard", 1)
-    return answer({"data": catalogue.event_list()})
+    return json_response({"data": _event_list()})
 
 
 def _days(api: Api, request: Request, cost: int) -> list[date]:
     bounds = []
     for name in ("start", "end"):
         try:
-            bounds.append(day_of(request.value(name) or ""))
+            bounds.append(parse_day(request.value(name) or ""))
         except ValueError:
             raise _invalid(f"{name} must have the format YYYYMMDD") from None
     first, last = bounds
@@ -118,13 +119,13 @@ def _conditions(request: Request) -> int:
     return max(1, count)
 
 
-def _invalid(details: str) -> RefusedError:
-    return RefusedError(400, details, message="Invalid chart definition")
+def _invalid(details: str) -> ApiError:
+    return ApiError(400, details, message="Invalid chart definition")
 
 
 def _series(
     api: Api, days: list[date], buckets: list[date], series: list[list[Any]], labels: list[Any]
-) -> Answer:
+) -> Response:
     if not any(api.project.has_data(day) for day in days):
         series, labels = [], []
     data = {
@@ -134,4 +135,23 @@ def _series(
         "seriesCollapsed": [[0] for _ in series],
         "seriesMeta": [{"segmentIndex": 0} for _ in series],
     }
-    return answer({"data": data})
+    return json_response({"data": data})
+
+
+def _event_list() -> list[dict[str, Any]]:
+    """The visible event types, with the current week's totals."""
+    off = "hidden deleted non_active flow_hidden autohidden clusters_hidden timeline_hidden"
+    return [
+        {
+            "id": 20_417_733 + number,
+            "name": name,
+            "value": name,
+            "display": name,
+            "totals": 1934 - number,
+            "totals_delta": number - 12,
+            **dict.fromkeys(off.split(), False),
+            "in_waitroom": False,
+            "waitroom_approved": None,
+        }
+        for number, name in enumerate(EVENT_TYPES)
+    ]

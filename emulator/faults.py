@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from emulator.answers import ZIP, Answer, hour_of
+from emulator.messages import ZIP, Request, Response, parse_hour
 
 HOUR = timedelta(hours=1)
 ON_THE_WIRE = {"close", "hang", "cut", "cut_chunked"}
-"""Kinds that the server acts out; the others are in `KINDS`."""
+"""Kinds that the server acts out; the others are in `DAMAGES`."""
 
 
 @dataclass
@@ -21,11 +21,11 @@ class Fault:
     Args:
         path: the path it strikes, exactly.
         times: how often, counted down as it strikes; None is always.
-        status, body, headers, content_type: the answer in place of the true one.
+        status, body, headers, content_type: the response in place of the true one.
         hour: strikes only windows of the export that hold this hour (`20240101T05`).
         only_longer_than: strikes only windows of the export of more hours.
         kind: `html`, `empty`, `short`, `bit_flip`, `bad_crc`, `gzip_cut`, `bad_line`: a 200 with a bad body;
-            `cut`, `cut_chunked`: the connection ends within the body; `close`, `hang`: without any answer.
+            `cut`, `cut_chunked`: the connection ends within the body; `close`, `hang`: without any response.
         delay: seconds to wait before.
         replace: makes the body from the true one.
     """
@@ -43,35 +43,47 @@ class Fault:
     replace: Callable[[bytes], bytes] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind is not None and self.kind not in ON_THE_WIRE | set(KINDS):
+        if self.kind is not None and self.kind not in ON_THE_WIRE | set(DAMAGES):
             raise ValueError(f"no such kind of fault: {self.kind}")
 
-    def strikes(self, path: str, query: dict[str, list[str]]) -> bool:
-        """Whether it is this request's turn."""
+    def take(self, request: Request) -> bool:
+        """Strike a request if it is its turn, and count that."""
+        if not self._strikes(request.path, request.query):
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+    def give_back(self) -> None:
+        """Take back a strike that found no body to damage."""
+        if self.times is not None and self.needs_body:
+            self.times += 1
+
+    def _strikes(self, path: str, query: dict[str, list[str]]) -> bool:
         if self.times == 0 or path != self.path:
             return False
         if self.hour is None and self.only_longer_than is None:
             return True
         try:
-            first, last = (hour_of(query[name][0]) for name in ("start", "end"))
+            first, last = (parse_hour(query[name][0]) for name in ("start", "end"))
         except (KeyError, ValueError):
             return False
-        if self.hour is not None and not first <= hour_of(self.hour) <= last:
+        if self.hour is not None and not first <= parse_hour(self.hour) <= last:
             return False
         return self.only_longer_than is None or last - first + HOUR > self.only_longer_than * HOUR
 
     @property
     def needs_body(self) -> bool:
         """Whether it damages a true body, and so waits for a request that has one."""
-        return self.replace is not None or self.kind in {"cut", "cut_chunked", *KINDS} - MADE_UP
+        return self.replace is not None or self.kind in {"cut", "cut_chunked", *DAMAGES} - MADE_UP
 
-    def spoil(self, answer: Answer) -> Answer:
-        """The answer that is sent in place of the true one."""
-        body = self.replace(answer.body) if self.replace else answer.body
-        if self.kind in KINDS:
-            body = KINDS[self.kind](body)
-        content_type = "text/html" if self.kind == "html" else answer.content_type
-        return Answer(body, answer.status, content_type, answer.headers)
+    def spoil(self, response: Response) -> Response:
+        """The response that is sent in place of the true one."""
+        body = self.replace(response.body) if self.replace else response.body
+        if self.kind in DAMAGES:
+            body = DAMAGES[self.kind](body)
+        content_type = "text/html" if self.kind == "html" else response.content_type
+        return Response(body, response.status, content_type, response.headers)
 
 
 def _members(body: bytes) -> list[tuple[str, bytes]]:
@@ -113,7 +125,7 @@ def _bad_line(body: bytes) -> bytes:
     return _zip([(name, gzip.compress(spoilt, mtime=0)), *rest])
 
 
-KINDS: dict[str, Callable[[bytes], bytes]] = {
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "html": lambda _: b"<html><body>One moment, please</body></html>",
     "empty": lambda _: b"",
     "short": lambda body: body[: len(body) // 2],
@@ -125,4 +137,4 @@ KINDS: dict[str, Callable[[bytes], bytes]] = {
 MADE_UP = {"html", "empty"}
 """Kinds whose body does not come from a true one."""
 
-NO_ANSWER = Answer(b"", 200, ZIP)
+EMPTY = Response(b"", 200, ZIP)

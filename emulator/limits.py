@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from emulator.answers import RefusedError
+from emulator.messages import ApiError
 
 HOUR = timedelta(hours=1)
 DASHBOARD = {"concurrent": (1_000, timedelta(minutes=5)), "rate": (108_000, HOUR)}
@@ -18,10 +18,10 @@ DELETIONS = {"rate": (1, timedelta(seconds=1))}
 REQUESTS_IN_FLIGHT = 5
 
 
-def too_many(limit: str, cost: int) -> RefusedError:
+def too_many(limit: str, cost: int) -> ApiError:
     """The 429 of a limit."""
     details = f"Too Many Requests: Exceeded {limit} limit with query of cost {cost}"
-    return RefusedError(429, details, message="Unspecified Error", kind="unspecified")
+    return ApiError(429, details, message="Unspecified Error", kind="unspecified")
 
 
 class Budget:
@@ -40,7 +40,7 @@ class Budget:
         """Take the cost.
 
         Raises:
-            RefusedError: a limit would be passed.
+            ApiError: a limit would be passed.
         """
         now = self._now()
         with self._lock:

@@ -17,9 +17,9 @@ from emulator.event import event
 HOUR = timedelta(hours=1)
 SETTLED = timedelta(hours=3)
 """An hour is exportable this long after it began (apis/analytics/export, "Considerations")."""
-RIPENING = timedelta(days=2)
+FIGURES_SETTLE_AFTER = timedelta(days=2)
 """How long after its end a day's figures still grow, because events arrive late."""
-UNRIPE = 0.6
+INITIAL_SHARE = 0.6
 """The share of a day's final figure that shows when the day begins."""
 
 COUNTRIES = ("Germany", "India", "Japan", "United Kingdom", "United States", "(none)")
@@ -149,20 +149,23 @@ class Project:
         """The final average number of sessions of a user on a day."""
         return round(random.Random(f"{self.seed} peruser {day}").uniform(1.2, 4), 2)
 
-    def ripeness(self, day: date) -> float:
+    def completeness(self, day: date) -> float:
         """The share of a day's final figure that shows by now; 0 until the day begins."""
         begins, ends = self._midnight(day), self._midnight(day + timedelta(days=1))
         age = self.now() - begins
         if age < timedelta(0) or not self.has_data(day):
             return 0.0
-        return min(UNRIPE + (1 - UNRIPE) * (age / (ends + RIPENING - begins)), 1.0)
+        return min(
+            INITIAL_SHARE + (1 - INITIAL_SHARE) * (age / (ends + FIGURES_SETTLE_AFTER - begins)),
+            1.0,
+        )
 
-    def shown(self, day: date, final: float, step: float = 1) -> float:
+    def reported(self, day: date, final: float, step: float = 1) -> float:
         """A figure as it shows by now, in whole steps: below the final one until all events are in."""
-        ripeness = self.ripeness(day)
-        if ripeness == 1:
+        completeness = self.completeness(day)
+        if completeness == 1:
             return final
-        return max(0.0, min(final * ripeness // step, final // step - 1) * step)
+        return max(0.0, min(final * completeness // step, final // step - 1) * step)
 
     def has_data(self, day: date) -> bool:
         """Whether the project existed on a day."""

@@ -9,16 +9,16 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from emulator import routes
-from emulator.answers import Answer, RefusedError, Request
 from emulator.api import Api
-from emulator.faults import NO_ANSWER, Fault
+from emulator.faults import EMPTY, MADE_UP, Fault
 from emulator.limits import REQUESTS_IN_FLIGHT, too_many
+from emulator.messages import ApiError, Request, Response
 from emulator.project import Project
 
 CLOSING_SECONDS = 5
 
 
-class Emulator(Api):
+class Emulator:
     """Serve a project on 127.0.0.1; a context manager, or `start` and `stop`.
 
     Args:
@@ -26,9 +26,9 @@ class Emulator(Api):
         faults: what goes wrong; the list may be changed while the server runs.
         plan: `enterprise` has all, `growth` no taxonomy, `starter` neither cohorts nor annotations either.
         budget: whether the limits hold.
-        export_limit_bytes: the export size, unzipped, over which the answer is 400.
+        export_limit_bytes: the export size, unzipped, over which the response is 400.
         retry_after: seconds that a 429 names in its header; no header when None.
-        first_byte_delay: seconds before an export answers.
+        first_byte_delay: seconds before an export is answered.
         port: 0 takes a free one.
     """
 
@@ -44,13 +44,6 @@ class Emulator(Api):
         first_byte_delay: float = 0.0,
         port: int = 0,
     ) -> None:
-        super().__init__(
-            project or Project(),
-            plan,
-            budget=budget,
-            export_limit_bytes=export_limit_bytes,
-            first_byte_delay=first_byte_delay,
-        )
         self.faults = faults if faults is not None else []
         self.retry_after = retry_after
         self.requests: list[Request] = []
@@ -63,6 +56,16 @@ class Emulator(Api):
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
+        self.api = Api(
+            project or Project(),
+            plan,
+            budget=budget,
+            export_limit_bytes=export_limit_bytes,
+            first_byte_delay=first_byte_delay,
+            # The same server by another name, as the host of files has a name of its own.
+            files_url=f"http://localhost:{self._server.server_port}",
+            wait=self._wait,
+        )
 
     @property
     def url(self) -> str:
@@ -70,9 +73,19 @@ class Emulator(Api):
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
-    def files_url(self) -> str:
-        """The same server by another name, as the files' host has a name of its own."""
-        return f"http://localhost:{self._server.server_port}"
+    def project(self) -> Project:
+        """The data that is served."""
+        return self.api.project
+
+    @property
+    def api_key(self) -> str:
+        """The project's API key."""
+        return self.api.api_key
+
+    @property
+    def secret_key(self) -> str:
+        """The project's secret key."""
+        return self.api.secret_key
 
     def start(self) -> "Emulator":
         """Begin to answer."""
@@ -99,49 +112,44 @@ class Emulator(Api):
     ) -> None:
         self.stop()
 
-    def wait(self, seconds: float) -> None:
-        """Let real time pass, also when a test has replaced `time.sleep`; `stop` ends it."""
+    def _wait(self, seconds: float) -> None:
+        # Real time, also when a test has replaced `time.sleep`; `stop` ends it.
         if seconds:
             self._stopping.wait(seconds)
 
-    def arrive(self, request: Request) -> tuple[Fault | None, bool]:
+    def begin(self, request: Request) -> tuple[Fault | None, bool]:
         """Note a request; the fault that strikes it, and whether too many are in flight."""
         with self._lock:
             self.requests.append(request)
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
-            crowded = self.budget and self._in_flight > REQUESTS_IN_FLIGHT
-            for fault in self.faults:
-                if fault.strikes(request.path, request.query):
-                    if fault.times is not None:
-                        fault.times -= 1
-                    return fault, crowded
-        return None, crowded
+            over_limit = self.api.budget and self._in_flight > REQUESTS_IN_FLIGHT
+            return next((fault for fault in self.faults if fault.take(request)), None), over_limit
 
-    def leave(self) -> None:
+    def finish(self) -> None:
         """A request is no longer in flight."""
         with self._lock:
             self._in_flight -= 1
 
-    def respond(self, request: Request, fault: Fault | None, crowded: bool) -> Answer:
-        """The answer to a request, errors and faults included."""
+    def respond(self, request: Request, fault: Fault | None, over_limit: bool) -> Response:
+        """The response to a request, errors and faults included."""
         if fault and fault.status is not None:
-            return Answer(fault.body, fault.status, fault.content_type, fault.headers)
+            return Response(fault.body, fault.status, fault.content_type, fault.headers)
         try:
-            if fault and fault.kind in ("html", "empty"):
-                return fault.spoil(NO_ANSWER)
-            if crowded:
+            if fault and fault.kind in MADE_UP:
+                return fault.spoil(EMPTY)
+            if over_limit:
                 raise too_many("concurrent", 1)
-            answer = routes.respond(self, request)
-        except RefusedError as refused:
-            if fault and fault.needs_body and fault.times is not None:
+            response = routes.respond(self.api, request)
+        except ApiError as error:
+            if fault:
                 with self._lock:
-                    fault.times += 1  # there was nothing to damage
-            answer = refused.answer
-            if answer.status == 429 and self.retry_after is not None:
-                answer.headers["Retry-After"] = str(self.retry_after)
-            return answer
-        return fault.spoil(answer) if fault else answer
+                    fault.give_back()
+            response = error.response
+            if response.status == 429 and self.retry_after is not None:
+                response.headers["Retry-After"] = str(self.retry_after)
+            return response
+        return fault.spoil(response) if fault else response
 
 
 class _Server(ThreadingHTTPServer):
@@ -196,44 +204,48 @@ class _Handler(BaseHTTPRequestHandler):
             form=parse_qs(self.rfile.read(length).decode("utf-8", "replace")),
             authorization=self.headers.get("Authorization"),
         )
-        fault, crowded = emulator.arrive(request)
-        left = False
+        fault, over_limit = emulator.begin(request)
+        finished = False
         try:
             if fault:
-                emulator.wait(fault.delay)
+                emulator.api.wait(fault.delay)
             if fault and fault.kind in ("close", "hang"):
                 self.close_connection = True
                 return
-            answer = emulator.respond(request, fault, crowded)
-            request.status = answer.status
-            if fault and fault.kind in ("cut", "cut_chunked") and answer.status == 200:
-                self._cut(answer, chunked=fault.kind == "cut_chunked")
+            response = emulator.respond(request, fault, over_limit)
+            request.status = response.status
+            if fault and fault.kind in ("cut", "cut_chunked") and response.status == 200:
+                self._cut(response, chunked=fault.kind == "cut_chunked")
                 return
-            self._head(answer, {"Content-Length": str(len(answer.body))})
+            self._head(response, {"Content-Length": str(len(response.body))})
             if self.command == "HEAD":
                 return
             # Whoever has the last byte may ask again, and must not find this request still in flight.
-            self.wfile.write(answer.body[:-1])
-            emulator.leave()
-            left = True
-            self.wfile.write(answer.body[-1:])
+            self.wfile.write(response.body[:-1])
+            emulator.finish()
+            finished = True
+            self.wfile.write(response.body[-1:])
         finally:
-            if not left:
-                emulator.leave()
+            if not finished:
+                emulator.finish()
 
-    def _head(self, answer: Answer, more: dict[str, str]) -> None:
-        self.send_response(answer.status)
-        for name, value in {"Content-Type": answer.content_type, **more, **answer.headers}.items():
+    def _head(self, response: Response, more: dict[str, str]) -> None:
+        self.send_response(response.status)
+        for name, value in {
+            "Content-Type": response.content_type,
+            **more,
+            **response.headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
 
-    def _cut(self, answer: Answer, *, chunked: bool) -> None:
-        half = answer.body[: len(answer.body) // 2]
+    def _cut(self, response: Response, *, chunked: bool) -> None:
+        half = response.body[: len(response.body) // 2]
         if chunked:
-            self._head(answer, {"Transfer-Encoding": "chunked"})
+            self._head(response, {"Transfer-Encoding": "chunked"})
             half = f"{len(half):x}\r\n".encode() + half + b"\r\n"
         else:
-            self._head(answer, {"Content-Length": str(len(answer.body))})
+            self._head(response, {"Content-Length": str(len(response.body))})
         self.wfile.write(half)
         self.close_connection = True
 

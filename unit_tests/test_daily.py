@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault, Project
-from emulator.answers import Request
+from emulator.messages import Request
 from unit_tests.conftest import DAILY, NOW, Clock, Output, Run, config_for
 
 DAY = timedelta(days=1)
@@ -60,7 +60,7 @@ def test_a_project_eight_hours_west_holds_each_finished_days_final_figure(
 def finished(project: Project, now: datetime) -> list[str]:
     """The days whose figures change no more, counted from the first that the syncs have seen."""
     days = (date(2024, 1, 1) + n * DAY for n in range((now.date() - date(2024, 1, 1)).days))
-    return [str(day) for day in days if project.ripeness(day) == 1]
+    return [str(day) for day in days if project.completeness(day) == 1]
 
 
 @pytest.mark.parametrize("stream", DAILY)
@@ -223,7 +223,7 @@ def test_a_stream_that_waits_for_its_budget_does_not_hold_up_the_events(
 def test_at_most_five_requests_are_in_flight_across_all_streams(
     run: Run, config: dict[str, Any], amplitude: Emulator
 ) -> None:
-    amplitude.first_byte_delay = 0.05
+    amplitude.api.first_byte_delay = 0.05
     config["request_time_range"] = 2
 
     output = run("read", config)
@@ -279,7 +279,7 @@ def test_a_429_is_waited_for_as_long_as_the_limit_it_names_and_the_log_says_so(
 def test_a_project_whose_budget_is_spent_by_others_is_read_all_the_same(
     run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock
 ) -> None:
-    amplitude._budgets["dashboard"].spend(1_000)
+    amplitude.api.budgets["dashboard"].spend(1_000)
 
     output = run("read", config, DAILY)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Fault, Project, catalogue
+from emulator import Emulator, Fault, Project, annotations, cohorts, taxonomy
 from emulator.event import EVENT_TYPES
+from emulator.messages import Request, Response
 from unit_tests.conftest import NOW, Clock, Run, config_for
 
 COHORT_TIMES = ("createdAt", "lastComputed", "lastMod", "last_viewed")
@@ -16,7 +17,7 @@ COHORT_TIMES = ("createdAt", "lastComputed", "lastMod", "last_viewed")
 def test_cohorts_pass_through_whole_with_every_recorded_field(
     run: Run, config: dict[str, Any], project: Project
 ) -> None:
-    sent = catalogue.cohorts(project.app)
+    sent = cohorts.make_cohorts(project.app)
 
     read = run("read", config, ("cohorts",)).records("cohorts")
 
@@ -26,7 +27,7 @@ def test_cohorts_pass_through_whole_with_every_recorded_field(
 def test_a_cohorts_times_are_seconds_also_where_an_answer_has_milliseconds(
     run: Run, config: dict[str, Any], amplitude: Emulator, project: Project
 ) -> None:
-    seconds = catalogue.cohorts(project.app)
+    seconds = cohorts.make_cohorts(project.app)
     body = {
         "cohorts": [
             {**c, **{key: c[key] and c[key] * 1000 for key in COHORT_TIMES}} for c in seconds
@@ -49,7 +50,7 @@ def test_annotations_pass_through_whole_with_the_day_of_their_start(
 ) -> None:
     read = run("read", config, ("annotations",)).records("annotations")
 
-    assert read == [{**a, "date": a["start"][:10]} for a in catalogue.ANNOTATIONS]
+    assert read == [{**a, "date": a["start"][:10]} for a in annotations.ANNOTATIONS]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_annotations_pass_through_whole_with_the_day_of_their_start(
 def test_the_taxonomy_passes_through_whole(
     run: Run, config: dict[str, Any], stream: str, kind: str
 ) -> None:
-    assert run("read", config, (stream,)).records(stream) == catalogue.TAXONOMY[kind]
+    assert run("read", config, (stream,)).records(stream) == taxonomy.TAXONOMY[kind]
 
 
 def test_event_properties_are_asked_for_by_event_type_as_a_form_in_a_get(
@@ -176,8 +177,8 @@ def test_the_keys_are_not_sent_on_to_the_host_that_keeps_the_file(
 def test_seven_cohorts_keep_within_four_jobs_at_once(
     run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seven = [{**catalogue.cohorts(1)[1], "id": f"cohort{n}"} for n in range(7)]
-    monkeypatch.setattr(catalogue, "cohorts", lambda _: seven)
+    seven = [{**cohorts.make_cohorts(1)[1], "id": f"cohort{n}"} for n in range(7)]
+    monkeypatch.setattr(cohorts, "make_cohorts", lambda _: seven)
     with Emulator(project) as amplitude:
         ids = [str(cohort["id"]) for cohort in seven]
         output = run("read", config_for(amplitude, cohort_ids=ids), ("cohort_members",))
@@ -195,11 +196,11 @@ def test_a_file_that_is_no_table_of_members_fails_the_stream(
 ) -> None:
     respond = amplitude.respond
 
-    def spoilt(request: Any, fault: Any, crowded: bool) -> Any:
-        answer = respond(request, fault, crowded)
+    def spoilt(request: Request, fault: Fault | None, over_limit: bool) -> Response:
+        response = respond(request, fault, over_limit)
         if request.path.startswith("/signed/"):
-            answer.body = body
-        return answer
+            response.body = body
+        return response
 
     amplitude.respond = spoilt  # type: ignore[method-assign]
 

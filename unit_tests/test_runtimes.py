@@ -342,7 +342,7 @@ def test_every_stream_reads_what_the_package_reads(
     runtime: Any, recent: Config, run: Run, amplitude: Emulator
 ) -> None:
     package = run("read", recent)
-    amplitude.budget = False  # its clock stands still, and so would what was spent
+    amplitude.api.budget = False  # its clock stands still, and so would what was spent
 
     records = runtime.read(recent)
 

@@ -1,4 +1,4 @@
-"""Requests, answers and Amplitude's error envelope; what every route needs to read and write them."""
+"""Requests, responses and Amplitude's error envelope; what every route needs to read and write them."""
 
 import json
 import re
@@ -12,7 +12,7 @@ JSON = "application/json"
 
 @dataclass
 class Request:
-    """One request as it arrived, and the status that answered it; 0 when none did."""
+    """One request as it arrived, and the status of its response; 0 when there was none."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class Request:
 
 
 @dataclass
-class Answer:
+class Response:
     """A body, and how it is labelled."""
 
     body: bytes
@@ -39,9 +39,9 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def answer(data: Any, status: int = 200) -> Answer:
-    """An answer of JSON."""
-    return Answer(json.dumps(data).encode(), status)
+def json_response(data: Any, status: int = 200) -> Response:
+    """A response of JSON."""
+    return Response(json.dumps(data).encode(), status)
 
 
 MESSAGES = {
@@ -51,11 +51,11 @@ MESSAGES = {
     404: "Not Found",
     405: "Method Not Allowed",
 }
-KINDS = {404: "not_found"}
+ERROR_TYPES = {404: "not_found"}
 
 
-class RefusedError(Exception):
-    """An answer that is no data: a status and Amplitude's envelope, or another body."""
+class ApiError(Exception):
+    """A response that is no data: a status and Amplitude's envelope, or another body."""
 
     def __init__(
         self,
@@ -69,14 +69,14 @@ class RefusedError(Exception):
         super().__init__(details)
         error = {
             "http_code": status,
-            "type": kind or KINDS.get(status, "invalid"),
+            "type": kind or ERROR_TYPES.get(status, "invalid"),
             "message": message or MESSAGES[status],
             "metadata": {"details": details},
         }
-        self.answer = answer({"error": error} if body is None else body, status)
+        self.response = json_response({"error": error} if body is None else body, status)
 
 
-def hour_of(text: str) -> datetime:
+def parse_hour(text: str) -> datetime:
     """An hour of the export, `YYYYMMDDTHH`, UTC.
 
     Raises:
@@ -87,7 +87,7 @@ def hour_of(text: str) -> datetime:
     return datetime.strptime(text, "%Y%m%dT%H").replace(tzinfo=timezone.utc)
 
 
-def day_of(text: str) -> date:
+def parse_day(text: str) -> date:
     """A day of the dashboards, `YYYYMMDD`.
 
     Raises:
@@ -98,7 +98,7 @@ def day_of(text: str) -> date:
     return datetime.strptime(text, "%Y%m%d").replace(tzinfo=timezone.utc).date()
 
 
-def moment_of(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
     """A moment in ISO 8601 with its zone.
 
     Raises:

@@ -1,0 +1,116 @@
+"""Chart annotations, with what a project has of them (apis/analytics/chart-annotations)."""
+
+from datetime import date, datetime
+from typing import Any
+
+from emulator.api import Api
+from emulator.messages import ApiError, Request, Response, json_response, parse_moment
+
+CATEGORIES = [{"id": 3107, "name": "Releases"}, {"id": 3108, "name": "Marketing"}]
+
+ANNOTATIONS: list[dict[str, Any]] = [
+    {
+        "id": 88_102,
+        "start": "2023-11-01T07:00:00+00:00",
+        "end": "2023-11-10T07:00:00+01:00",
+        "label": "Feature X",
+        "details": "Rolled out to everyone.",
+        "category": CATEGORIES[0],
+        "chart_id": None,
+    },
+    {
+        "id": 88_103,
+        "start": "2024-01-01T23:30:00-08:00",
+        "end": None,
+        "label": "New Year's sale 🎉",
+        "details": None,
+        "category": None,
+        "chart_id": "xy12ab3",
+    },
+    {
+        "id": 88_107,
+        "start": "2024-01-02T09:00:00+05:30",
+        "end": None,
+        "label": "Release 4.7",
+        "details": "",
+        "category": CATEGORIES[0],
+        "chart_id": None,
+    },
+]
+"""In the form of version 3; version 2 has `date` instead of the times."""
+
+
+FIRST = date(2024, 1, 1)
+
+
+def make_annotations(start: date) -> list[dict[str, Any]]:
+    """The annotations of a project that starts on a day."""
+    return [{**a, **{key: _moved(a[key], start) for key in ("start", "end")}} for a in ANNOTATIONS]
+
+
+def _moved(text: str | None, start: date) -> str | None:
+    return text and (datetime.fromisoformat(text) + (start - FIRST)).isoformat()
+
+
+def annotations(api: Api, request: Request) -> Response:
+    """Version 3 (apis/analytics/chart-annotations)."""
+    api.require("annotations")
+    category, chart = request.value("category"), request.value("chart_id")
+    if category and chart:
+        raise ApiError(400, "category and chart_id exclude each other")
+    found = make_annotations(api.project.start.date())
+    if category:
+        found = [a for a in found if a["category"] and category in map(str, a["category"].values())]
+    if chart:
+        found = [a for a in found if a["chart_id"] == chart]
+    for name in ("start", "end"):
+        if text := request.value(name):
+            try:
+                bound = parse_moment(text)
+            except ValueError:
+                raise ApiError(400, f"{name} must be YYYY-MM-DDThh:mm with its zone") from None
+            if name == "start":
+                found = [a for a in found if parse_moment(a["start"]) > bound]
+            else:
+                found = [a for a in found if parse_moment(a["end"] or a["start"]) < bound]
+    return json_response({"data": found})
+
+
+def annotation(api: Api, _request: Request, number: str) -> Response:
+    """One annotation by its id."""
+    api.require("annotations")
+    return json_response({"data": _one(make_annotations(api.project.start.date()), number)})
+
+
+def annotations_v2(api: Api, request: Request) -> Response:
+    """The list as it was before December 2025, and still is."""
+    api.require("annotations")
+    number = request.value("id")
+    found = make_annotations(api.project.start.date())
+    if number:
+        found = [_one(found, number)]
+    data = [
+        {"id": a["id"], "date": a["start"][:10], "label": a["label"], "details": a["details"]}
+        for a in found
+    ]
+    return json_response({"data": data})
+
+
+def annotation_categories(api: Api, request: Request) -> Response:
+    """The categories of annotations."""
+    api.require("annotations")
+    name = request.value("category")
+    return json_response({"data": [c for c in CATEGORIES if name in (None, c["name"])]})
+
+
+def annotation_category(api: Api, _request: Request, number: str) -> Response:
+    """One category by its id."""
+    api.require("annotations")
+    return json_response(_one(CATEGORIES, number))
+
+
+def _one(items: list[dict[str, Any]], number: str) -> dict[str, Any]:
+    for item in items:
+        if str(item["id"]) == number:
+            return item
+    raise ApiError(404, f"No such id: {number}")

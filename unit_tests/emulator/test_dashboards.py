@@ -1,0 +1,185 @@
+"""The dashboards: tables of figures, days, and what a query costs."""
+
+from datetime import date, datetime, timedelta, timezone
+
+import pytest
+
+from emulator import Emulator, Project
+from unit_tests.emulator.conftest import DAY, HOUR, START, Clock, details, get
+
+
+def test_users_are_a_matrix_by_label_and_day(amplitude: Emulator, project: Project) -> None:
+    query = {"start": "20240101", "end": "20240102"}
+    plain = get(amplitude, "/api/2/users", params=query).json()["data"]
+    grouped = get(amplitude, "/api/2/users", params={**query, "g": "country"}).json()["data"]
+
+    final = [project.statistics(date(2024, 1, n)) for n in (1, 2)]
+    assert plain == {
+        "xValues": ["2024-01-01", "2024-01-02"],
+        "series": [[sum(figures.values()) for figures in final]],
+        "seriesLabels": [0],
+        "seriesCollapsed": [[0]],
+        "seriesMeta": [{"segmentIndex": 0}],
+    }
+    assert grouped["seriesLabels"] == list(final[0])
+    assert grouped["series"] == [[figures[name] for figures in final] for name in final[0]]
+    assert len(grouped["seriesMeta"]) == len(grouped["seriesCollapsed"]) == len(final[0])
+
+
+def test_new_users_are_fewer_and_weeks_are_fewer_than_days(amplitude: Emulator) -> None:
+    query = {"start": "20240101", "end": "20240114"}
+    active = get(amplitude, "/api/2/users", params=query).json()["data"]["series"][0]
+    new = get(amplitude, "/api/2/users", params={**query, "m": "new"}).json()["data"]["series"][0]
+    weeks = get(amplitude, "/api/2/users", params={**query, "i": "7"}).json()["data"]
+
+    assert all(n < a for n, a in zip(new, active, strict=True))
+    assert weeks["xValues"] == ["2024-01-01", "2024-01-08"]
+    assert len(weeks["series"][0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"start": "2024-01-01"}, "start must have the format YYYYMMDD"),
+        ({"end": ""}, "end must have the format YYYYMMDD"),
+        ({"start": "20240103"}, "start must be before end"),
+        ({"m": "old"}, "m must be"),
+        ({"i": "2"}, "i must be"),
+        ({"g": "planet"}, "Invalid user property planet"),
+        ({"s": "{"}, "s must be JSON"),
+    ],
+)
+def test_a_bad_dashboard_query_is_400(
+    amplitude: Emulator, query: dict[str, str], words: str
+) -> None:
+    query = {"start": "20240101", "end": "20240102", **query}
+
+    assert words in details(get(amplitude, "/api/2/users", params=query))
+
+
+def test_a_days_figures_grow_until_two_days_after_its_end(
+    amplitude: Emulator, project: Project, time_of: Clock
+) -> None:
+    query = {"start": "20240105", "end": "20240105"}
+    begins = START + 4 * DAY
+    seen = []
+    for age in (-1, 0, 12, 24, 48, 71, 72):
+        time_of.now = begins + age * HOUR
+        users = get(amplitude, "/api/2/users", params=query).json()["data"]["series"][0][0]
+        length = get(amplitude, "/api/2/sessions/average", params=query).json()
+        seen.append((users, length["data"]["series"][0][0]))
+
+    assert seen[0] == (0, 0)
+    assert seen == sorted(set(seen))
+    day = date(2024, 1, 5)
+    assert seen[-1] == (sum(project.statistics(day).values()), project.session_length(day))
+
+
+def test_days_are_those_of_the_projects_time_zone(time_of: Clock) -> None:
+    project = Project(timezone="America/Los_Angeles", start="2023-12-01T00:00:00Z", clock=time_of)
+    day = date(2024, 1, 5)
+
+    time_of.now = datetime(2024, 1, 5, 7, 59, tzinfo=timezone.utc)
+    assert project.completeness(day) == 0
+    time_of.now = datetime(2024, 1, 5, 8, 0, tzinfo=timezone.utc)
+    assert project.completeness(day) == 0.6
+    # The day on which clocks go forward has 23 hours.
+    time_of.now = datetime(2024, 3, 13, 6, 59, tzinfo=timezone.utc)
+    assert project.completeness(date(2024, 3, 10)) < 1
+    time_of.now = datetime(2024, 3, 13, 7, 0, tzinfo=timezone.utc)
+    assert project.completeness(date(2024, 3, 10)) == 1
+
+
+@pytest.mark.parametrize("path", ["users", "sessions/average", "sessions/peruser"])
+def test_a_range_before_the_project_has_days_but_no_series(amplitude: Emulator, path: str) -> None:
+    query = {"start": "20220101", "end": "20220102"}
+    data = get(amplitude, f"/api/2/{path}", params=query).json()["data"]
+
+    assert data["xValues"] == ["2022-01-01", "2022-01-02"]
+    assert data["series"] == data["seriesLabels"] == data["seriesMeta"] == []
+
+
+def test_sessions_are_counted_by_user_and_by_length(amplitude: Emulator, project: Project) -> None:
+    query = {"start": "20240101", "end": "20240101"}
+    rate = get(amplitude, "/api/2/sessions/peruser", params=query).json()["data"]["series"]
+    default = get(amplitude, "/api/2/sessions/length", params=query).json()["data"]
+    bins = {"TimeUnit": "minutes", "Min": "0", "Max": "3", "Size": "1"}
+    named = {f"timeHistogramConfigBin{name}": value for name, value in bins.items()}
+    asked = get(amplitude, "/api/2/sessions/length", params={**query, **named}).json()["data"]
+
+    assert rate == [[project.sessions_per_user(date(2024, 1, 1))]]
+    assert default["xValues"][:2] == ["0s-3s", "3s-10s"]
+    assert len(default["series"][0]) == len(default["xValues"]) == 9
+    assert asked["xValues"] == ["0s-60s", "60s-120s", "120s-180s"]
+
+
+def test_the_list_of_events_has_every_field(amplitude: Emulator) -> None:
+    data = get(amplitude, "/api/2/events/list").json()["data"]
+
+    assert {len(item) for item in data} == {15}
+    assert data[0]["value"] == "[Amplitude] Page Viewed"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "a_day"),
+    [
+        ("users", {}, 1),
+        ("users", {"g": "country"}, 5),
+        ("users", {"s": '[{"prop":"country"}]'}, 2),
+        ("sessions/average", {}, 4),
+        ("sessions/peruser", {}, 4),
+        ("sessions/length", {}, 4),
+    ],
+)
+def test_a_query_costs_its_days_times_its_conditions(
+    amplitude: Emulator, path: str, query: dict[str, str], a_day: int
+) -> None:
+    get(amplitude, f"/api/2/{path}", params={"start": "20240101", "end": "20240110", **query})
+
+    assert amplitude.requests[-1].cost == 10 * a_day
+
+
+def test_over_1000_within_five_minutes_is_429_until_they_have_passed(
+    project: Project, time_of: Clock
+) -> None:
+    query = {"start": "20240101", "end": "20240718", "g": "country"}
+    with Emulator(project, retry_after=7) as amplitude:
+        assert get(amplitude, "/api/2/users", params=query).status_code == 200
+        refused = get(amplitude, "/api/2/sessions/average", params={**query, "end": "20240101"})
+        time_of.now += timedelta(minutes=5)
+        later = get(amplitude, "/api/2/sessions/average", params={**query, "end": "20240101"})
+
+    assert refused.status_code == 429
+    assert details(refused) == "Too Many Requests: Exceeded concurrent limit with query of cost 4"
+    assert refused.headers["Retry-After"] == "7"
+    assert later.status_code == 200
+
+
+def test_a_query_that_alone_costs_over_1000_is_429_without_a_header(amplitude: Emulator) -> None:
+    query = {"start": "20240101", "end": "20240719", "g": "country"}
+    refused = get(amplitude, "/api/2/users", params=query)
+
+    assert refused.status_code == 429
+    assert details(refused).endswith("cost 1005")
+    assert "Retry-After" not in refused.headers
+
+
+def test_the_hourly_limit_has_its_own_text(amplitude: Emulator, time_of: Clock) -> None:
+    # Five minutes allow 1,000 and an hour twelve times that: only a smaller budget is ever reached.
+    amplitude.api.budgets["dashboard"]._limits = {
+        "concurrent": (1_000, timedelta(minutes=5)),
+        "rate": (1_500, HOUR),
+    }
+    query = {"start": "20240101", "end": "20240718", "g": "country"}
+    assert get(amplitude, "/api/2/users", params=query).status_code == 200
+    time_of.now += timedelta(minutes=6)
+
+    refused = get(amplitude, "/api/2/users", params=query)
+
+    assert details(refused) == "Too Many Requests: Exceeded rate limit with query of cost 1000"
+
+
+def test_without_a_budget_nothing_is_refused(project: Project) -> None:
+    with Emulator(project, budget=False) as amplitude:
+        query = {"start": "20200101", "end": "20241231", "g": "country"}
+        assert get(amplitude, "/api/2/users", params=query).status_code == 200
