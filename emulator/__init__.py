@@ -1,25 +1,37 @@
 """A local Amplitude: the APIs that a replication reads, on 127.0.0.1, from a seed.
 
-Emulated, after these pages of Amplitude's documentation (amplitude.com/docs/...):
+Emulated, after these pages of Amplitude's documentation (amplitude.com/docs/...). Where recorded responses
+differ from a page, the recorded response wins; these differences are marked *recorded*:
 
-- apis/authentication: Basic authentication; 401 without credentials, 403 with wrong ones
+- apis/authentication: Basic authentication; 401 without credentials. *Recorded*: the details of a 403 tell
+  an unknown API key from a wrong secret key
 - apis/analytics/export: inclusive hours of upload, UTC; a zip of gzipped members in no order; an hour is
-  there from three hours after it began; 404 without data, 400 over the size limit or 365 days
+  there from three hours after it began; 404 without data, 400 over the size limit or 365 days; files by day
+  before 2014-11-12. *Recorded*: the archive is built by each request, its members are stored and have data
+  descriptors, their time is a second before the response, and their gzip headers have no time; the envelope
+  of the 404
 - apis/analytics/dashboard-rest: active and new users, plain and by country; session lengths and counts; the
-  list of events; days of the project's time zone, zeros before they begin, lower figures until two days after
-  they end; the cost budget, five requests in flight, and the texts of the 429
+  list of events; days of the project's time zone, zeros before they begin, lower figures until two days
+  after they end; the cost budget, five requests in flight, and the texts of the 429; a user in two
+  countries counts in both, and 100 groups are answered. *Recorded*: `seriesLabels` in tables of users, none
+  in averages, whose days end in `T00:00:00`; empty tables with or without their days; data on the query
+  beside `data`
 - apis/analytics/chart-annotations: version 3 with its filters, categories, and version 2 as it was
 - apis/analytics/behavioral-cohorts: the list; the download in three steps, with its limits and its redirect
-- apis/analytics/taxonomy: the five lists and their items, the hourly budget
+- apis/analytics/taxonomy: the five lists and their items, the hourly budget, four requests in flight
 - apis/analytics/user-privacy: the list of deletion jobs
 - Plans, and faults of any status, delay or damage
 
+Options of `Project` decide what documentation leaves open: members that are late, grow, are rewritten or
+are packed again by each request; gzip streams per member; files by day; countries; sessions; the form of
+empty tables. Its clock is also that of the `Date` header.
+
 Not emulated:
 
-- apis/analytics/dashboard-rest: what segments do to figures (they only cost); weeks and months are their best
-  day; other group-bys than country; segmentation, funnels, retention, revenue, real time, user search
+- apis/analytics/dashboard-rest: what segments do to figures (they only cost); weeks and months are their
+  best day; other group-bys than country; segmentation, funnels, retention, revenue, real time, user search
 - apis/analytics/behavioral-cohorts: uploads
-- apis/analytics/taxonomy: writing, four requests in flight; apis/analytics/user-privacy: writing
+- apis/analytics/taxonomy and apis/analytics/user-privacy: writing
 - apis/analytics/releases, lookup-table, user-profile, apis/experiment, session replay: nothing of them
 - What no source describes, such as the body of a 504 or the words of most 400s: those here are made up
 """

@@ -5,8 +5,9 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
+from emulator.archive import gzip_stream, zip_archive
 from emulator.messages import ZIP, Request, Response, parse_hour
 
 HOUR = timedelta(hours=1)
@@ -21,7 +22,8 @@ class Fault:
     Args:
         path: the path it strikes, exactly.
         times: how often, counted down as it strikes; None is always.
-        status, body, headers, content_type: the response in place of the true one.
+        status, body, content_type: the response in place of the true one.
+        headers: headers in place of those of the response, true or not; one without a value is left out.
         hour: strikes only windows of the export that hold this hour (`20240101T05`).
         only_longer_than: strikes only windows of the export of more hours.
         kind: `html`, `empty`, `short`, `bit_flip`, `bad_crc`, `gzip_cut`, `bad_line`: a 200 with a bad body;
@@ -83,7 +85,7 @@ class Fault:
         if self.kind in DAMAGES:
             body = DAMAGES[self.kind](body)
         content_type = "text/html" if self.kind == "html" else response.content_type
-        return Response(body, response.status, content_type, response.headers)
+        return Response(body, response.status, content_type, {**response.headers, **self.headers})
 
 
 def _members(body: bytes) -> list[tuple[str, bytes]]:
@@ -91,12 +93,10 @@ def _members(body: bytes) -> list[tuple[str, bytes]]:
         return [(name, archive.read(name)) for name in archive.namelist()]
 
 
-def _zip(members: list[tuple[str, bytes]]) -> bytes:
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as archive:
-        for name, data in members:
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return body.getvalue()
+def _zip_like(body: bytes, members: list[tuple[str, bytes]]) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        at = datetime(*archive.infolist()[0].date_time, tzinfo=timezone.utc)
+    return zip_archive(members, at)
 
 
 def _bit_flip(body: bytes) -> bytes:
@@ -114,7 +114,7 @@ def _bad_crc(body: bytes) -> bytes:
 
 def _gzip_cut(body: bytes) -> bytes:
     (name, data), *rest = _members(body)
-    return _zip([(name, data[: len(data) // 2]), *rest])
+    return _zip_like(body, [(name, data[: len(data) // 2]), *rest])
 
 
 def _bad_line(body: bytes) -> bytes:
@@ -122,7 +122,7 @@ def _bad_line(body: bytes) -> bytes:
     first, *lines = gzip.decompress(data).splitlines(keepends=True)
     # In place of the second line, or after the only one.
     spoilt = b"".join([first, b'{"user_id": "ana@example.com", \n', *lines[1:]])
-    return _zip([(name, gzip.compress(spoilt, mtime=0)), *rest])
+    return _zip_like(body, [(name, gzip_stream(spoilt)), *rest])
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {

@@ -15,13 +15,16 @@ COHORT_DOWNLOADS = {"rate": (60, timedelta(minutes=10)), "monthly": (500, timede
 COHORT_JOBS = 4
 """Downloads of cohorts at work at once."""
 DELETIONS = {"rate": (1, timedelta(seconds=1))}
-REQUESTS_IN_FLIGHT = 5
+REQUESTS_IN_FLIGHT = {"/": 5, "/api/2/taxonomy/": 4}
+"""Requests that may be in flight at once, by the beginning of their paths."""
+GROUPS = 100
+"""Groups of a grouped dashboard query; the largest are answered."""
 
 
 def too_many(limit: str, cost: int) -> ApiError:
     """The 429 of a limit."""
     details = f"Too Many Requests: Exceeded {limit} limit with query of cost {cost}"
-    return ApiError(429, details, message="Unspecified Error", kind="unspecified")
+    return ApiError(429, details)
 
 
 class Budget:

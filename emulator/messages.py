@@ -7,7 +7,7 @@ from datetime import date, datetime, timezone
 from typing import Any
 
 ZIP = "application/zip"
-JSON = "application/json"
+JSON = "application/json; charset=utf-8"
 
 
 @dataclass
@@ -44,33 +44,26 @@ def json_response(data: Any, status: int = 200) -> Response:
     return Response(json.dumps(data).encode(), status)
 
 
-MESSAGES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-}
-ERROR_TYPES = {404: "not_found"}
-
-
 class ApiError(Exception):
-    """A response that is no data: a status and Amplitude's envelope, or another body."""
+    """A response that is no data: a status and Amplitude's envelope, or another body.
+
+    The envelope is that of a recorded 404 of the export; only a 400 of a dashboard has a type of its own.
+    """
 
     def __init__(
         self,
         status: int,
         details: str,
         *,
-        message: str | None = None,
-        kind: str | None = None,
+        kind: str = "unspecified",
+        message: str = "Unspecified Error",
         body: Any = None,
     ) -> None:
         super().__init__(details)
         error = {
             "http_code": status,
-            "type": kind or ERROR_TYPES.get(status, "invalid"),
-            "message": message or MESSAGES[status],
+            "type": kind,
+            "message": message,
             "metadata": {"details": details},
         }
         self.response = json_response({"error": error} if body is None else body, status)

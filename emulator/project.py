@@ -1,17 +1,16 @@
 """The data of an emulated project: a pure function of its seed and of time, without HTTP."""
 
-import gzip
-import io
 import json
 import random
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any
+from itertools import count
+from typing import Any, Literal
 
 import pendulum
 
+from emulator.archive import gzip_member, zip_archive
 from emulator.event import event
 
 HOUR = timedelta(hours=1)
@@ -42,6 +41,18 @@ class Project:
         late_hours: hours late that an hour (`20240101T05`) becomes exportable.
         late_members: the same for one member `(hour, number)`.
         empty_hours: hours without events.
+        grow: hours for which a member `(hour, number)` that is exportable holds only the first half of its
+            lines; the others follow.
+        rewrite: hours after which a member is changed: its first event has another property.
+        repack: whether each request packs the same lines in another form: gzip level, time and file name,
+            order of the members, and the numbers in their names.
+        gzip_streams: how many gzip streams a member consists of.
+        hourly_from: the first day whose files are by hour; before it a file holds a whole day, whatever hours
+            are asked for, and its name has no hour.
+        countries: where users are.
+        sessions: whether users have sessions; without, averages are zeros.
+        empty_tables: how dashboards answer a range without data. `days` has all days (or bins) and no series,
+            `bare` has neither; None is as recorded: users with days, averages with zeros, lengths bare.
     """
 
     def __init__(
@@ -56,6 +67,14 @@ class Project:
         late_hours: Mapping[str, int] | None = None,
         late_members: Mapping[tuple[str, int], int] | None = None,
         empty_hours: set[str] | None = None,
+        grow: Mapping[tuple[str, int], int] | None = None,
+        rewrite: Mapping[tuple[str, int], int] | None = None,
+        repack: bool = False,
+        gzip_streams: int = 1,
+        hourly_from: str = "2014-11-12",
+        countries: Sequence[str] = COUNTRIES,
+        sessions: bool = True,
+        empty_tables: Literal["days", "bare"] | None = None,
     ) -> None:
         self.seed = seed
         self.start = datetime.fromisoformat(start.replace("Z", "+00:00"))
@@ -66,9 +85,17 @@ class Project:
         self.late_hours = dict(late_hours or {})
         self.late_members = dict(late_members or {})
         self.empty_hours = set(empty_hours or ())
+        self.grow = dict(grow or {})
+        self.rewrite = dict(rewrite or {})
+        self.repack = repack
+        self.gzip_streams = gzip_streams
+        self.hourly_from = date.fromisoformat(hourly_from)
+        self.countries = tuple(countries)
+        self.sessions = sessions
+        self.empty_tables = empty_tables
         self.app = 400_000 + seed
-        self._packed = lru_cache(maxsize=2048)(self._pack)
-        self._zipped = lru_cache(maxsize=32)(self._zip)
+        self._packings = count(1)
+        self._members = lru_cache(maxsize=2048)(self.members)
 
     # -- the export --------------------------------------------------------------------------------
 
@@ -80,73 +107,86 @@ class Project:
         chance = random.Random(f"{self.seed} {key}")
         return [event(chance, self.app, hour) for _ in range(self.events_per_hour)]
 
-    def members(self, hour: datetime) -> dict[str, list[bytes]]:
-        """The hour's members by name, each a list of lines."""
-        lines = [
-            json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-            for event in self.events(hour)
-        ]
-        return {
-            f"{self.app}/{self.app}_{hour:%Y-%m-%d}_{hour.hour}#{number}.json.gz": part
-            for number in range(self.members_per_hour)
-            if (part := lines[number :: self.members_per_hour])
-        }
+    def members(self, hour: datetime) -> list[list[bytes]]:
+        """The hour's members, each a list of lines, in no order of time."""
+        lines = [_line(event) for event in self.events(hour)]
+        chance = random.Random(f"{self.seed} order {hour:%Y%m%dT%H}")
+        parts = (lines[n :: self.members_per_hour] for n in range(self.members_per_hour))
+        return [chance.sample(part, len(part)) for part in parts if part]
 
     def archive(self, start: datetime, end: datetime, now: datetime) -> bytes | None:
         """The zip of the hours from `start` to `end`, the last included, that are exportable at `now`.
 
-        None when there is none.
+        None when there is none. It is built by each request: its members' time is a second before `now`.
         """
-        ready = []
-        # An hour is never exportable before it is over, so later ones need no look.
-        hour = max(start, self.start.replace(minute=0, second=0, microsecond=0))
-        while hour <= min(end, now):
-            key = f"{hour:%Y%m%dT%H}"
-            due = hour + SETTLED + self.late_hours.get(key, 0) * HOUR
-            for number in range(self.members_per_hour):
-                if due + self.late_members.get((key, number), 0) * HOUR <= now:
-                    ready.append((hour, number))
-            hour += HOUR
-        return self._zipped(start, end, tuple(ready))
-
-    def _zip(
-        self, start: datetime, end: datetime, ready: tuple[tuple[datetime, int], ...]
-    ) -> bytes | None:
-        members = []
-        for hour, number in ready:
-            packed = list(self._packed(hour).items())
-            members += packed[number : number + 1]
-        if not members:
+        packing = next(self._packings) if self.repack else 0
+        files: dict[str, list[bytes]] = {}
+        for hour in self._hours(start, end, now):
+            named = f"{hour:%Y-%m-%d}" + ("" if hour.date() < self.hourly_from else f"_{hour.hour}")
+            for number, _ in enumerate(self._members(hour)):
+                name = f"{self.app}/{self.app}_{named}#{number + packing}.json.gz"
+                if lines := self._exportable(hour, number, now):
+                    files[name] = files.get(name, []) + lines
+        if not files:
             return None
+        form: dict[str, Any] = {}
+        if packing:
+            form = {"level": 1 + packing % 9, "mtime": packing, "name": "events" * (packing % 2)}
+        members = [
+            (name, gzip_member(lines, self.gzip_streams, **form)) for name, lines in files.items()
+        ]
         # The documentation promises no order.
-        random.Random(f"{self.seed} {start} {end}").shuffle(members)
-        body = io.BytesIO()
-        with zipfile.ZipFile(body, "w") as archive:
-            for name, data in members:
-                archive.writestr(zipfile.ZipInfo(name), data)
-        return body.getvalue()
+        random.Random(f"{self.seed} {start} {end}{packing or ''}").shuffle(members)
+        return zip_archive(members, now - timedelta(seconds=1))
 
-    def _pack(self, hour: datetime) -> dict[str, bytes]:
-        chance = random.Random(f"{self.seed} order {hour:%Y%m%dT%H}")
-        packed = {}
-        for name, lines in self.members(hour).items():
-            shuffled = chance.sample(lines, len(lines))
-            packed[name] = gzip.compress(b"".join(line + b"\n" for line in shuffled), mtime=0)
-        return packed
+    def _hours(self, start: datetime, end: datetime, now: datetime) -> list[datetime]:
+        """The hours of all files that a window touches: those of whole days, where files are by day."""
+        if start.date() < self.hourly_from:
+            start = start.replace(hour=0)
+        if end.date() < self.hourly_from:
+            end = end.replace(hour=23)
+        # An hour is never exportable before it is over, so later ones need no look.
+        start = max(start, self.start.replace(minute=0, second=0, microsecond=0))
+        return [start + n * HOUR for n in range((min(end, now) - start) // HOUR + 1)]
+
+    def _exportable(self, hour: datetime, number: int, now: datetime) -> list[bytes]:
+        """What a member holds at `now`; nothing while it is not exportable."""
+        key = f"{hour:%Y%m%dT%H}"
+        late = self.late_hours.get(key, 0) + self.late_members.get((key, number), 0)
+        age = now - hour - SETTLED - late * HOUR
+        lines = self._members(hour)[number]
+        if age < timedelta(0):
+            return []
+        if age < self.grow.get((key, number), 0) * HOUR:
+            return lines[: (len(lines) + 1) // 2]
+        if (key, number) in self.rewrite and age >= self.rewrite[key, number] * HOUR:
+            changed = json.loads(lines[0])
+            changed["user_properties"]["rewritten"] = True
+            return [_line(changed), *lines[1:]]
+        return lines
 
     # -- the dashboards ----------------------------------------------------------------------------
 
     def statistics(self, day: date) -> dict[str, int]:
-        """The final number of active users of a day, by country."""
+        """The final number of active users of a day, by country; who was in two counts in both."""
         chance = random.Random(f"{self.seed} users {day}")
-        return {country: chance.randrange(10, 200) for country in COUNTRIES}
+        return {country: chance.randrange(10, 200) for country in self.countries}
+
+    def active_users(self, day: date) -> int:
+        """The final number of active users of a day: fewer than those of its countries together."""
+        in_two = random.Random(f"{self.seed} travel {day}").randrange(1, 9)
+        return sum(self.statistics(day).values()) - in_two
 
     def session_length(self, day: date) -> float:
         """The final average session length of a day, in seconds."""
+        if not self.sessions:
+            return 0
         return round(random.Random(f"{self.seed} length {day}").uniform(100, 900), 1)
 
     def sessions_per_user(self, day: date) -> float:
         """The final average number of sessions of a user on a day."""
+        if not self.sessions:
+            return 0
         return round(random.Random(f"{self.seed} peruser {day}").uniform(1.2, 4), 2)
 
     def completeness(self, day: date) -> float:
@@ -171,7 +211,15 @@ class Project:
         """Whether the project existed on a day."""
         return day >= self.start.astimezone(self.timezone).date()
 
+    def has_sessions(self, day: date) -> bool:
+        """Whether there were sessions on a day."""
+        return self.sessions and self.has_data(day)
+
     def _midnight(self, day: date) -> datetime:
         # In UTC: the difference of two times of one zone forgets that its clocks are moved.
         local = datetime(day.year, day.month, day.day, tzinfo=self.timezone)
         return local.astimezone(timezone.utc)
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()

@@ -40,14 +40,24 @@ def respond(api: Api, request: Request) -> Response:
         ApiError: the response is an error.
     """
     if not request.path.startswith(SIGNED):
-        pair = base64.b64encode(f"{api.api_key}:{api.secret_key}".encode()).decode()
-        if request.authorization is None:
-            raise ApiError(401, "Missing credentials")
-        if request.authorization != f"Basic {pair}":
-            raise ApiError(403, "Invalid API Key")
+        _authenticate(api, request.authorization)
     for pattern, route in ROUTES.items():
         if match := re.fullmatch(pattern, request.path):
             if request.method != "GET":
                 raise ApiError(405, "Only GET is allowed")
             return route(api, request, *(group for group in match.groups() if group is not None))
     raise ApiError(404, "No such endpoint")
+
+
+def _authenticate(api: Api, authorization: str | None) -> None:
+    if authorization is None:
+        raise ApiError(401, "Missing credentials")
+    scheme, _, pair = authorization.partition(" ")
+    try:
+        api_key, _, secret_key = base64.b64decode(pair, validate=True).decode().partition(":")
+    except ValueError:
+        api_key, secret_key = "", ""
+    if scheme != "Basic" or api_key != api.api_key:
+        raise ApiError(403, "Invalid API Key")
+    if secret_key != api.secret_key:
+        raise ApiError(403, "Invalid API/Secret Key combination")

@@ -3,6 +3,8 @@
 import socket
 import threading
 from contextlib import suppress
+from datetime import timezone
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -22,7 +24,7 @@ class Emulator:
     """Serve a project on 127.0.0.1; a context manager, or `start` and `stop`.
 
     Args:
-        project: the data.
+        project: the data, and the clock: every response has its `Date`.
         faults: what goes wrong; the list may be changed while the server runs.
         plan: `enterprise` has all, `growth` no taxonomy, `starter` neither cohorts nor annotations either.
         budget: whether the limits hold.
@@ -48,7 +50,7 @@ class Emulator:
         self.retry_after = retry_after
         self.requests: list[Request] = []
         self.most_in_flight = 0
-        self._in_flight = 0
+        self._in_flight: list[str] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -121,20 +123,24 @@ class Emulator:
         """Note a request; the fault that strikes it, and whether too many are in flight."""
         with self._lock:
             self.requests.append(request)
-            self._in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self._in_flight)
-            over_limit = self.api.budget and self._in_flight > REQUESTS_IN_FLIGHT
+            self._in_flight.append(request.path)
+            self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
+            over_limit = self.api.budget and any(
+                request.path.startswith(paths)
+                and sum(path.startswith(paths) for path in self._in_flight) > most
+                for paths, most in REQUESTS_IN_FLIGHT.items()
+            )
             return next((fault for fault in self.faults if fault.take(request)), None), over_limit
 
-    def finish(self) -> None:
-        """A request is no longer in flight."""
+    def finish(self, request: Request) -> None:
+        """Note that a request is no longer in flight."""
         with self._lock:
-            self._in_flight -= 1
+            self._in_flight.remove(request.path)
 
     def respond(self, request: Request, fault: Fault | None, over_limit: bool) -> Response:
         """The response to a request, errors and faults included."""
         if fault and fault.status is not None:
-            return Response(fault.body, fault.status, fault.content_type, fault.headers)
+            return Response(fault.body, fault.status, fault.content_type, dict(fault.headers))
         try:
             if fault and fault.kind in MADE_UP:
                 return fault.spoil(EMPTY)
@@ -222,21 +228,25 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             # Whoever has the last byte may ask again, and must not find this request still in flight.
             self.wfile.write(response.body[:-1])
-            emulator.finish()
+            emulator.finish(request)
             finished = True
             self.wfile.write(response.body[-1:])
         finally:
             if not finished:
-                emulator.finish()
+                emulator.finish(request)
 
     def _head(self, response: Response, more: dict[str, str]) -> None:
-        self.send_response(response.status)
-        for name, value in {
+        # The project's clock, not the host's: a client may compare its own with it.
+        now = self.server.emulator.project.now().astimezone(timezone.utc)
+        own = {
+            "Date": format_datetime(now, usegmt=True),
             "Content-Type": response.content_type,
             **more,
-            **response.headers,
-        }.items():
-            self.send_header(name, value)
+        }
+        self.send_response_only(response.status)
+        for name, value in {**own, **response.headers}.items():
+            if value:
+                self.send_header(name, value)
         self.end_headers()
 
     def _cut(self, response: Response, *, chunked: bool) -> None:

@@ -271,7 +271,7 @@ def test_the_check_does_not_depend_on_grouping_by_country(
 
 
 def test_the_check_names_wrong_keys_with_the_region(run: Run, config: dict[str, Any]) -> None:
-    status, message = checked(run, {**config, "secret_key": "another-secret-key"})
+    status, message = checked(run, {**config, "api_key": "another-api-key"})
 
     assert status == "FAILED"
     assert "Invalid API Key" in message

@@ -1,6 +1,7 @@
 """The dashboards: tables of figures, days, and what a query costs."""
 
 from datetime import date, datetime, timedelta, timezone
+from typing import Literal
 
 import pytest
 
@@ -16,14 +17,32 @@ def test_users_are_a_matrix_by_label_and_day(amplitude: Emulator, project: Proje
     final = [project.statistics(date(2024, 1, n)) for n in (1, 2)]
     assert plain == {
         "xValues": ["2024-01-01", "2024-01-02"],
-        "series": [[sum(figures.values()) for figures in final]],
+        "series": [[project.active_users(date(2024, 1, n)) for n in (1, 2)]],
         "seriesLabels": [0],
         "seriesCollapsed": [[0]],
         "seriesMeta": [{"segmentIndex": 0}],
     }
-    assert grouped["seriesLabels"] == list(final[0])
-    assert grouped["series"] == [[figures[name] for figures in final] for name in final[0]]
+    assert sorted(grouped["seriesLabels"]) == sorted(final[0])
+    assert grouped["series"] == [
+        [figures[name] for figures in final] for name in grouped["seriesLabels"]
+    ]
     assert len(grouped["seriesMeta"]) == len(grouped["seriesCollapsed"]) == len(final[0])
+
+
+def test_groups_add_up_to_more_than_the_whole_and_the_100_largest_are_answered(
+    time_of: Clock,
+) -> None:
+    project = Project(clock=time_of, countries=[f"Country {n}" for n in range(101)])
+    query = {"start": "20240101", "end": "20240101"}
+    with Emulator(project) as amplitude:
+        whole = get(amplitude, "/api/2/users", params=query).json()["data"]["series"]
+        grouped = get(amplitude, "/api/2/users", params={**query, "g": "country"}).json()["data"]
+
+    final = project.statistics(date(2024, 1, 1))
+    assert whole[0][0] < sum(final.values())
+    assert len(grouped["seriesLabels"]) == 100
+    (left_out,) = set(final) - set(grouped["seriesLabels"])
+    assert final[left_out] == min(final.values())
 
 
 def test_new_users_are_fewer_and_weeks_are_fewer_than_days(amplitude: Emulator) -> None:
@@ -72,7 +91,7 @@ def test_a_days_figures_grow_until_two_days_after_its_end(
     assert seen[0] == (0, 0)
     assert seen == sorted(set(seen))
     day = date(2024, 1, 5)
-    assert seen[-1] == (sum(project.statistics(day).values()), project.session_length(day))
+    assert seen[-1] == (project.active_users(day), project.session_length(day))
 
 
 def test_days_are_those_of_the_projects_time_zone(time_of: Clock) -> None:
@@ -90,13 +109,55 @@ def test_days_are_those_of_the_projects_time_zone(time_of: Clock) -> None:
     assert project.completeness(date(2024, 3, 10)) == 1
 
 
-@pytest.mark.parametrize("path", ["users", "sessions/average", "sessions/peruser"])
-def test_a_range_before_the_project_has_days_but_no_series(amplitude: Emulator, path: str) -> None:
+@pytest.mark.parametrize("form", [None, "days", "bare"])
+def test_a_range_without_data_is_an_empty_table_in_a_recorded_form(
+    time_of: Clock, form: Literal["days", "bare"] | None
+) -> None:
+    paths = ("users", "sessions/average", "sessions/peruser", "sessions/length")
     query = {"start": "20220101", "end": "20220102"}
-    data = get(amplitude, f"/api/2/{path}", params=query).json()["data"]
+    with Emulator(Project(clock=time_of, empty_tables=form)) as amplitude:
+        found = {
+            path: get(amplitude, f"/api/2/{path}", params=query).json()["data"] for path in paths
+        }
+    shapes = {path: (data["series"], len(data["xValues"])) for path, data in found.items()}
 
-    assert data["xValues"] == ["2022-01-01", "2022-01-02"]
-    assert data["series"] == data["seriesLabels"] == data["seriesMeta"] == []
+    if form is None:
+        zeros = ([[0, 0]], 2)
+        assert shapes == dict(zip(paths, [([], 2), zeros, zeros, ([], 0)], strict=True))
+    else:
+        days, bins = (2, 9) if form == "days" else (0, 0)
+        assert shapes == {path: ([], bins if "length" in path else days) for path in paths}
+    assert found["users"]["seriesLabels"] == found["users"]["seriesMeta"] == []
+
+
+def test_a_project_without_sessions_has_zeros_and_no_lengths(time_of: Clock) -> None:
+    query = {"start": "20240101", "end": "20240102"}
+    with Emulator(Project(clock=time_of, sessions=False)) as amplitude:
+        average, length = (
+            get(amplitude, f"/api/2/sessions/{path}", params=query).json()["data"]
+            for path in ("average", "length")
+        )
+
+    assert average["series"] == [[0, 0]]
+    assert length == {key: [] for key in length}
+
+
+def test_sessions_come_in_the_recorded_shape(amplitude: Emulator, project: Project) -> None:
+    query = {"start": "20240101", "end": "20240102"}
+    average, rate, length = (
+        get(amplitude, f"/api/2/sessions/{path}", params=query).json()
+        for path in ("average", "peruser", "length")
+    )
+
+    for response in (average, rate):
+        assert list(response["data"]) == ["series", "seriesCollapsed", "seriesMeta", "xValues"]
+        assert response["data"]["xValues"] == ["2024-01-01T00:00:00", "2024-01-02T00:00:00"]
+        assert response["data"]["seriesMeta"] == [{"segmentIndex": 0, "sessionIndex": 0}]
+        assert response["data"]["seriesCollapsed"][0][0].keys() == {"setId", "value"}
+        assert response["earliestServerReceivedTime"] == 2**63 - 1
+        assert len(response) == 43
+    assert length["withSets"] is False
+    assert len(length) == 44
 
 
 def test_sessions_are_counted_by_user_and_by_length(amplitude: Emulator, project: Project) -> None:
@@ -116,7 +177,7 @@ def test_sessions_are_counted_by_user_and_by_length(amplitude: Emulator, project
 def test_the_list_of_events_has_every_field(amplitude: Emulator) -> None:
     data = get(amplitude, "/api/2/events/list").json()["data"]
 
-    assert {len(item) for item in data} == {15}
+    assert {len(item) for item in data} == {14}
     assert data[0]["value"] == "[Amplitude] Page Viewed"
 
 

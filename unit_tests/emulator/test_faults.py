@@ -105,6 +105,16 @@ def test_a_body_may_be_replaced(amplitude: Emulator) -> None:
     assert get(amplitude, "/api/3/cohorts").content == b'{"'
 
 
+def test_headers_may_be_replaced_or_left_out_of_a_true_response(amplitude: Emulator) -> None:
+    amplitude.faults.append(Fault(path="/api/3/cohorts", headers={"Date": "", "Server": "edge"}))
+
+    response = get(amplitude, "/api/3/cohorts")
+
+    assert response.headers["Server"] == "edge"
+    assert "Date" not in response.headers
+    assert len(response.json()["cohorts"]) == 3
+
+
 def test_damage_waits_for_a_request_that_has_a_body(amplitude: Emulator) -> None:
     fault = Fault(kind="short")
     amplitude.faults.append(fault)

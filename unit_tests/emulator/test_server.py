@@ -1,6 +1,7 @@
 """Who may ask, plans, requests in flight, the log of requests, and how the server ends."""
 
 import threading
+from datetime import datetime, timezone
 
 import pytest
 import requests
@@ -13,6 +14,9 @@ def test_without_credentials_the_answer_is_401_and_with_wrong_ones_403(amplitude
     assert get(amplitude, "/api/2/export", auth=None).status_code == 401
     wrong = get(amplitude, "/api/2/export", auth=("a", "b"))
     assert (wrong.status_code, details(wrong)) == (403, "Invalid API Key")
+    half = get(amplitude, "/api/2/export", auth=(amplitude.api_key, "b"))
+    assert (half.status_code, details(half)) == (403, "Invalid API/Secret Key combination")
+    assert get(amplitude, "/api/2/export", headers={"Authorization": "x"}, auth=None).ok is False
 
 
 def test_an_unknown_path_is_404_and_another_method_405(amplitude: Emulator) -> None:
@@ -41,7 +45,10 @@ def test_a_plan_has_only_its_parts(project: Project, plan: str, path: str, statu
         assert "starter" in details(response)
 
 
-def test_a_sixth_request_in_flight_is_429(amplitude: Emulator) -> None:
+@pytest.mark.parametrize(("path", "most"), [("/api/3/cohorts", 5), ("/api/2/taxonomy/category", 4)])
+def test_no_more_requests_than_documented_may_be_in_flight(
+    amplitude: Emulator, path: str, most: int
+) -> None:
     arrived, go_on = threading.Semaphore(0), threading.Event()
 
     def hold(body: bytes) -> bytes:
@@ -49,22 +56,31 @@ def test_a_sixth_request_in_flight_is_429(amplitude: Emulator) -> None:
         go_on.wait(10)
         return body
 
-    amplitude.faults.append(Fault(path="/api/3/cohorts", times=5, replace=hold))
-    threads = [threading.Thread(target=get, args=(amplitude, "/api/3/cohorts")) for _ in range(5)]
+    amplitude.faults.append(Fault(path=path, times=most, replace=hold))
+    threads = [threading.Thread(target=get, args=(amplitude, path)) for _ in range(most)]
     for thread in threads:
         thread.start()
     for _ in threads:
         assert arrived.acquire(timeout=10)
 
-    sixth = get(amplitude, "/api/3/annotations")
+    one_more = get(amplitude, path)
     go_on.set()
     for thread in threads:
         thread.join()
 
-    assert sixth.status_code == 429
-    assert "Exceeded concurrent limit" in details(sixth)
-    assert get(amplitude, "/api/3/annotations").status_code == 200
-    assert amplitude.most_in_flight == 6
+    assert one_more.status_code == 429
+    assert "Exceeded concurrent limit" in details(one_more)
+    assert get(amplitude, path).status_code == 200
+    assert amplitude.most_in_flight == most + 1
+
+
+def test_every_response_has_the_date_of_the_projects_clock(
+    amplitude: Emulator, time_of: Clock
+) -> None:
+    time_of.now = datetime(2031, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
+
+    for path in ("/api/2/export", "/api/3/cohorts", "/nothing"):
+        assert get(amplitude, path).headers["Date"] == "Mon, 03 Feb 2031 04:05:06 GMT"
 
 
 def test_requests_are_logged_in_order_of_arrival(amplitude: Emulator, time_of: Clock) -> None:
