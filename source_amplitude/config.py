@@ -51,12 +51,17 @@ def config_error(sentence: str) -> AirbyteTracedException:
 
 
 def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
-    """One sentence on an option that does not fit the spec, without its value."""
+    """One sentence on an option that does not fit the spec; a secret's value is not in it."""
     if error.validator == "required":
         option = re.findall(r"'(\w+)' is a required", error.message)[0]
         return f"`{option}` is missing: fill it in"
-    option = str(error.path[0]) if error.path else "the config"
+    option, *within = error.path or ["the config"]
     rule = specification["properties"].get(option, {})
+    if within:
+        return (
+            f"`{option}` has {json.dumps(error.instance)} in place {int(within[0]) + 1},"
+            f" which is not like {json.dumps(rule['examples'][0][0])}: change it"
+        )
     if "enum" in rule:
         return f"`{option}` is none of {', '.join(map(repr, rule['enum']))}: choose one of them"
     if "minimum" in rule:

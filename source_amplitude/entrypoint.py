@@ -91,7 +91,12 @@ class Entrypoint(AirbyteEntrypoint):
             for name in ("airbyte", self.logger.name):
                 logging.getLogger(name).setLevel(logging.DEBUG)
         specification = self.source.spec(self.logger)
-        config = self.source.read_config(parsed_args.config)
+        given = self.source.read_config(parsed_args.config)
+        config = self.source.configure(given, "")
+        if str(given.get("start_date") or "").strip() not in ("", str(config["start_date"])):
+            self.logger.info(
+                "`start_date` is before Amplitude's first data: reading from 2012-01-01."
+            )
         catalog = self.source.read_catalog(parsed_args.catalog)
         state = self.source.read_state(parsed_args.state)
         self.source.export_limits.batching = True  # type: ignore[attr-defined] # it is a SourceAmplitude

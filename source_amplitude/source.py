@@ -72,6 +72,10 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             catalog=catalog, config=dict(config or {}), state=state, source_config=load_manifest()
         )
 
+    @staticmethod
+    def write_config(config: Mapping[str, Any], config_path: str) -> None:
+        """Do nothing: nobody reads the file, and it would put the keys on the disk."""
+
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
         """The manifest's streams, in its order.
 

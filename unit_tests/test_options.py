@@ -3,13 +3,19 @@
 import base64
 import json
 import socket
+import tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
+from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
 
 from emulator import Emulator, Fault
-from unit_tests.conftest import Run
+from source_amplitude.source import MANIFEST_PATH
+from unit_tests.conftest import STREAMS, Clock, Run
+from unit_tests.test_states import read_by_the_manifest
 
 KEYS = {"api_key": "key-of-project-1", "secret_key": "secret-of-project-1"}
 
@@ -73,7 +79,7 @@ def test_the_options_are_ordered_and_only_the_keys_are_required(run: Run) -> Non
     [
         ({"api_key": None}, "`api_key` is missing"),
         ({"secret_key": None}, "`secret_key` is missing"),
-        ({"api_key": ""}, "`api_key` must be"),
+        ({"api_key": ""}, "`api_key` must be letters A to Z, digits, - and _: change it"),
         ({"start_date": "2024-01-01"}, "`start_date` must be YYYY-MM-DDTHH:mm:ssZ"),
         ({"start_date": "2024-13-01T00:00:00Z"}, "`start_date` is not a moment"),
         ({"start_date": "2024-01-03T13:00:00Z"}, "`start_date` lies in the future"),
@@ -105,7 +111,15 @@ def test_the_options_are_ordered_and_only_the_keys_are_required(run: Run) -> Non
         ({"daily_lookback_days": 91}, "`daily_lookback_days` must be a whole number from 0 to 90"),
         ({"project_timezone": "Mars/Olympus"}, "`project_timezone` is no IANA time zone"),
         ({"cohort_ids": "k3v9t2a"}, "`cohort_ids` must be a list"),
-        ({"cohort_ids": ["../x"]}, "`cohort_ids` must be a list"),
+        ({"cohort_ids": ["k3", "k3"]}, "`cohort_ids` must be a list"),
+        (
+            {"cohort_ids": ["../x"]},
+            '`cohort_ids` has "../x" in place 1, which is not like "k3v9t2a"',
+        ),
+        ({"cohort_ids": ["k3", "k4 "]}, '`cohort_ids` has "k4 " in place 2'),
+        ({"cohort_ids": ["k3\n"]}, '`cohort_ids` has "k3\\n" in place 1'),
+        ({"cohort_ids": ["k3", 4, "k5"]}, "`cohort_ids` has 4 in place 2"),
+        ({"cohort_ids": [None]}, "`cohort_ids` has null in place 1"),
         ({"api_url": "http://example.com"}, "`api_url` must be an https address"),
         ({"api_url": "http://127.0.0.1@example.com"}, "`api_url` must be an https address"),
         ({"api_url": "http://localhost.example.com"}, "`api_url` must be an https address"),
@@ -131,6 +145,103 @@ def test_a_bad_option_fails_a_read_as_it_fails_the_check(run: Run) -> None:
     assert output.error.failure_type.value == "config_error"
     assert str(output.error.message).startswith("`start_date` lies in the future")
     assert output.states("events") == []
+
+
+def check_by_the_manifest(config: dict[str, Any]) -> tuple[str, str]:
+    """Check as every runtime but the package does: with the CDK's own entry point."""
+    source = YamlDeclarativeSource(str(MANIFEST_PATH), config=config)
+    entrypoint = AirbyteEntrypoint(source)
+    specification = source.spec(entrypoint.logger)
+    *_, message = entrypoint.check(specification, source.configure(config, tempfile.gettempdir()))
+    assert message.connectionStatus
+    return message.connectionStatus.status.value, message.connectionStatus.message or ""
+
+
+INVISIBLE = ["\n", "\r\n", " ", "\t", "\u00a0", "\u200b", "\ufeff", " \u200d\n\u2060 "]
+
+
+@pytest.mark.parametrize("around", INVISIBLE, ids=ascii)
+def test_keys_are_used_without_what_came_along_when_they_were_copied(
+    run: Run, config: dict[str, Any], around: str
+) -> None:
+    for key in ("api_key", "secret_key"):
+        config[key] = f"{around}{config[key]}{around}"
+
+    assert run("check", config).messages[-1]["connectionStatus"]["status"] == "SUCCEEDED"
+    assert check_by_the_manifest(config)[0] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("option", ["api_key", "secret_key"])
+@pytest.mark.parametrize("key", [*INVISIBLE, "ключ", "two keys", "key\nkey", "key:key", 5], ids=ascii)
+def test_what_cannot_be_a_key_is_refused_before_any_request(
+    run: Run, config: dict[str, Any], amplitude: Emulator, option: str, key: Any
+) -> None:
+    message = failure(run, {**config, option: key})
+
+    assert message == f"`{option}` must be letters A to Z, digits, - and _: change it."
+    assert check_by_the_manifest({**config, option: key})[0] == "FAILED"
+    assert amplitude.requests == []
+
+
+def test_null_is_the_same_as_an_option_left_out(run: Run, config: dict[str, Any]) -> None:
+    options = {
+        name: rule.get("default")
+        for name, rule in spec(run)["properties"].items()
+        if name not in ("api_key", "secret_key")
+    }
+    required = {key: value for key, value in config.items() if key not in options}
+    used = YamlDeclarativeSource(
+        str(MANIFEST_PATH), config={**required, **dict.fromkeys(options)}
+    ).configure({}, tempfile.gettempdir())
+
+    assert {key: used[key] for key, default in options.items() if default is not None} == {
+        key: default for key, default in options.items() if default is not None
+    }
+    assert (used["start_date"], used["end_date"]) == ("2012-01-01T00:00:00Z", "")
+    assert (used["cohort_ids"], used["api_url"]) == ([], "")
+    nulls = {**config, **dict.fromkeys(set(options) - {"api_url", "start_date"})}
+    assert run("check", nulls).messages[-1]["connectionStatus"]["status"] == "SUCCEEDED"
+    assert check_by_the_manifest(nulls)[0] == "SUCCEEDED"
+    output = run("read", nulls, ("cohorts", "cohort_members"))
+    assert output.error is None
+    assert output.records("cohorts")
+    assert output.records("cohort_members") == []
+
+
+def test_a_date_is_used_without_what_came_along_when_it_was_copied(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    config |= {"start_date": " 2024-01-03T00:00:00Z\n", "end_date": "2024-01-03T04:00:00Z\n"}
+
+    output = run("read", config, ("events",))
+    alone = read_by_the_manifest(config, [])
+
+    assert output.error is None
+    assert len(output.records("events")) == len(alone.records) == 4 * 3
+    assert [r.query["start"] + r.query["end"] for r in amplitude.requests] == [
+        ["20240103T00", "20240103T03"]
+    ] * 2
+
+
+def test_nothing_is_asked_for_before_amplitudes_first_data_and_the_log_says_so_once(
+    run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    config |= {"start_date": "1970-01-01T00:00:00Z", "request_time_range": 8760}
+    clock.set(datetime(2012, 3, 1, 12, tzinfo=timezone.utc))
+
+    output = run("read", config, tuple(name for name, (_, cursor) in STREAMS.items() if cursor))
+    read_by_the_manifest(config, [], *(name for name, (_, cursor) in STREAMS.items() if cursor))
+
+    days = [
+        day.replace("-", "")[:8]
+        for request in amplitude.requests
+        for name in ("start", "start_day")
+        for day in request.query.get(name, [])
+    ]
+    assert min(days) == "20120101"
+    assert len({request.path for request in amplitude.requests}) == 6
+    assert output.error is None
+    assert sum("reading from 2012-01-01" in line for line in output.logs) == 1
 
 
 @pytest.mark.parametrize("blank", [{}, {"start_date": ""}])

@@ -24,10 +24,12 @@ def state(stream: str, **saved: Any) -> list[dict[str, Any]]:
     return [{"type": "STREAM", "stream": content}]
 
 
-def read_by_the_manifest(config: dict[str, Any], saved: list[dict[str, Any]]) -> EntrypointOutput:
-    """Read `events` as every runtime but the package does: with the CDK's own cursor."""
+def read_by_the_manifest(
+    config: dict[str, Any], saved: list[dict[str, Any]], *streams: str
+) -> EntrypointOutput:
+    """Read `events`, or other streams, as every runtime but the package does: with the CDK's own cursor."""
     messages = [AirbyteStateMessageSerializer.load(message) for message in saved]
-    configured = ConfiguredAirbyteCatalogSerializer.load(catalog("events"))
+    configured = ConfiguredAirbyteCatalogSerializer.load(catalog(*streams or ("events",)))
     source = YamlDeclarativeSource(str(MANIFEST_PATH), False, configured, config, messages)
     return read(source, config, configured, messages)
 
