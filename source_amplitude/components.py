@@ -20,7 +20,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import InitVar, dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
 from tempfile import TemporaryFile, gettempdir
@@ -373,28 +373,64 @@ def _misfit(what: str) -> AirbyteTracedException:
     )
 
 
+class UnreadableStateError(AirbyteTracedException):
+    """A saved state in no known form: config_error, since only its owner can say what is to become of it."""
+
+    def __init__(self, stream: str, field: str) -> None:
+        """Name the stream, the field of its state, and the way out."""
+        self.stream = stream
+        super().__init__(
+            message=f"The saved state of {stream} cannot be read: its `{field}` has no known form. Clear the"
+            " stream's data, or its state, and the next sync reads it from the start date on.",
+            internal_message=f"unreadable state of {stream}",
+            failure_type=FailureType.config_error,
+        )
+
+
 @dataclass
 class LatestDay(StateMigration):
-    """Turn a daily state into the form `YYYY-MM-DD`, and one later than today into today's.
+    """Turn a daily state into days of the form `YYYY-MM-DD`, none of them later than today.
 
+    Read are days and times in any form that a version of a connector has saved, and the CDK's date ranges;
+    a state without a day is no state.
     Today is the project's (`project_timezone`): a day that has not begun there cannot have been read.
+
+    Raises:
+        UnreadableStateError: what the state has for a day is none.
     """
 
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+        self._stream = str((parameters or {}).get("name"))
 
     def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
         """Whether the state has another form or a day to come."""
         return stream_state != self.migrate(stream_state)
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The state as this version saves it; one without a day stays as it is."""
+        """The state as this version saves it."""
+        if stream_state.get("state_type") == "date-range":
+            ranges = [
+                {field: self._day(field, value) for field, value in days.items() if value}
+                for days in stream_state.get("slices") or []
+            ]
+            return {**stream_state, "slices": ranges} if ranges else {}
         cursor = next((field for field in ("date", "day") if stream_state.get(field)), None)
-        if cursor is None:
-            return stream_state
-        digits = re.sub(r"\D", "", str(stream_state[cursor]))[:8]
+        return {cursor: self._day(cursor, stream_state[cursor])} if cursor else {}
+
+    def _day(self, field: str, value: Any) -> str:
+        """The day of a saved date or time, or today if that is earlier."""
+        match = re.match(r"(\d{4})-?(\d\d)-?(\d\d)(?=[T ]|$)", str(value))
+        try:
+            day = date(*map(int, match.groups())) if match else None
+        except ValueError:
+            day = None
+        if day is None:
+            raise UnreadableStateError(self._stream, field)
         today = datetime.now(pytz.timezone(self.config.get("project_timezone") or "UTC")).date()
-        return {cursor: min(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", str(today))}
+        return str(min(day, today))
 
 
 # -- events: responses ---------------------------------------------------------------------------

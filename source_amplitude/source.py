@@ -22,8 +22,11 @@ from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_amplitude import cdk
+from source_amplitude.components import UnreadableStateError
 from source_amplitude.export import LIMITS, BatchingExportRetriever, ExportLimits
 from source_amplitude.sequential import SequentialStream
+from source_amplitude.states import FailedStream, read_states
 
 MANIFEST_PATH = Path(__file__).with_name("manifest.yaml")
 ARCHIVES = 8
@@ -72,18 +75,31 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             catalog=catalog, config=dict(config or {}), state=state, source_config=load_manifest()
         )
 
+    @classmethod
+    def read_state(cls, state_path: str | None) -> list[AirbyteStateMessage]:
+        """The saved states of a sync; none without a file."""
+        return read_states(state_path) if state_path else []
+
     @staticmethod
     def write_config(config: Mapping[str, Any], config_path: str) -> None:
         """Do nothing: nobody reads the file, and it would put the keys on the disk."""
 
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
-        """The manifest's streams, in its order.
+        """The manifest's streams, in its order; one whose saved state cannot be read fails when it is read.
 
         Raises:
             TypeError: the CDK has built a stream in another way than the one this source knows.
         """
         LIMITS.set(self.export_limits)
-        return [self._adapt(stream) for stream in super().streams(config)]
+        try:
+            streams = super().streams(config)
+        except UnreadableStateError as error:
+            cdk.forget_state(self, error.stream)
+            return [
+                FailedStream(stream, error) if stream.name == error.stream else stream
+                for stream in self.streams(config)
+            ]
+        return [self._adapt(stream) for stream in streams]
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
         """Check the keys, asking nothing twice.

@@ -172,7 +172,9 @@ def test_keys_are_used_without_what_came_along_when_they_were_copied(
 
 
 @pytest.mark.parametrize("option", ["api_key", "secret_key"])
-@pytest.mark.parametrize("key", [*INVISIBLE, "ключ", "two keys", "key\nkey", "key:key", 5], ids=ascii)
+@pytest.mark.parametrize(
+    "key", [*INVISIBLE, "ключ", "two keys", "key\nkey", "key:key", 5], ids=ascii
+)
 def test_what_cannot_be_a_key_is_refused_before_any_request(
     run: Run, config: dict[str, Any], amplitude: Emulator, option: str, key: Any
 ) -> None:

@@ -7,7 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airbyte_cdk.models import AirbyteStateMessageSerializer, ConfiguredAirbyteCatalogSerializer
+from airbyte_cdk.models import (
+    AirbyteStateMessageSerializer,
+    ConfiguredAirbyteCatalogSerializer,
+    FailureType,
+)
 from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
 from airbyte_cdk.test.entrypoint_wrapper import EntrypointOutput, read
 
@@ -51,6 +55,108 @@ def test_a_day_in_any_form_of_airbytes_connector_is_the_same_day(
     assert "2023-06-01" not in {record["date"] for record in output.records(stream)}
     assert output.records(stream) == expected.records(stream)
     assert output.states(stream) == expected.states(stream)
+
+
+BY_DAY = [*((stream, "date") for stream in DAILY), ("deleted_users", "day")]
+
+
+@pytest.mark.parametrize("nothing", [None, {}, {"{}": None}, {"{}": ""}, {"unknown": 1}], ids=str)
+@pytest.mark.parametrize(("stream", "field"), BY_DAY)
+def test_a_state_without_a_day_is_no_state(
+    run: Run, config: dict[str, Any], stream: str, field: str, nothing: dict[str, Any] | None
+) -> None:
+    saved = state(stream)
+    saved[0]["stream"]["stream_state"] = nothing and {
+        name.format(field): value for name, value in nothing.items()
+    }
+    expected = run("read", config, (stream,))
+
+    output = run("read", config, (stream,), saved)
+    alone = read_by_the_manifest(config, saved, stream)
+
+    assert output.error is None
+    assert output.records(stream) == expected.records(stream)
+    assert output.states(stream) == expected.states(stream)
+    assert alone.errors == []
+    assert len(alone.records) == len(expected.records(stream))
+
+
+@pytest.mark.parametrize("midnight", ["", "T00:00:00.000Z"])
+@pytest.mark.parametrize(("stream", "field"), BY_DAY)
+def test_a_state_of_ranges_is_read_as_the_days_in_it(
+    run: Run, config: dict[str, Any], stream: str, field: str, midnight: str
+) -> None:
+    config |= {"start_date": "2023-12-01T00:00:00Z", "daily_lookback_days": 0}
+    expected = run("read", config, (stream,), state(stream, **{field: "2024-01-02"}))
+    first, last = f"2023-12-01{midnight}", f"2024-01-02{midnight}"
+    slices = [{"start": first, "end": last, "most_recent_cursor_value": last}]
+    saved = state(stream, state_type="date-range", slices=slices)
+
+    output = run("read", config, (stream,), saved)
+    alone = read_by_the_manifest(config, saved, stream)
+
+    assert output.error is None
+    assert output.records(stream) == expected.records(stream)
+    assert alone.errors == []
+    assert len(alone.records) == len(expected.records(stream))
+
+
+@pytest.mark.parametrize("value", ["2024-01-02", "20240102", 20240102], ids=repr)
+@pytest.mark.parametrize(("stream", "field"), BY_DAY)
+def test_a_bare_day_in_place_of_a_state_is_read(
+    run: Run, config: dict[str, Any], stream: str, field: str, value: str | int
+) -> None:
+    expected = run("read", config, (stream,), state(stream, **{field: "2024-01-02"}))
+    saved = state(stream)
+    saved[0]["stream"]["stream_state"] = value
+
+    output = run("read", config, (stream,), saved)
+
+    assert output.error is None
+    assert output.records(stream) == expected.records(stream)
+
+
+@pytest.mark.parametrize("value", ["soon", "2024-13-45", 1704153600, ["2024-01-02"]], ids=repr)
+@pytest.mark.parametrize(("stream", "field"), BY_DAY)
+def test_a_state_that_cannot_be_read_fails_its_stream_alone_and_stays_as_it_is(
+    run: Run, config: dict[str, Any], stream: str, field: str, value: Any
+) -> None:
+    saved = state(stream, **{field: value}) + state("active_users", date="soon")
+
+    output = run("read", config, (stream, "cohorts"), saved)
+
+    (error,) = output.errors
+    assert error["failure_type"] == "config_error"
+    assert error["message"] == (
+        f"The saved state of {stream} cannot be read: its `{field}` has no known form. Clear the stream's"
+        " data, or its state, and the next sync reads it from the start date on."
+    )
+    assert output.statuses(stream)[-1] == "INCOMPLETE"
+    assert (output.records(stream), output.states(stream)) == ([], [])
+    assert output.statuses("cohorts")[-1] == "COMPLETE"
+    assert output.records("cohorts")
+
+
+def test_without_the_package_a_state_that_cannot_be_read_ends_the_sync_in_the_same_words(
+    config: dict[str, Any],
+) -> None:
+    output = read_by_the_manifest(config, state("deleted_users", day="soon"), "deleted_users")
+
+    assert output.records == []
+    assert "The saved state of deleted_users cannot be read" in str(output.errors[-1])
+
+
+@pytest.mark.parametrize(
+    "content", [{"events": {}}, ["state"], [{"type": "STREAM"}], "state"], ids=str
+)
+def test_a_state_file_of_another_form_is_said_in_one_sentence(
+    run: Run, config: dict[str, Any], content: Any
+) -> None:
+    output = run("read", config, ("cohorts",), content)
+
+    assert output.error is not None
+    assert "A file of the command line cannot be read" in str(output.error.message)
+    assert output.error.failure_type == FailureType.config_error
 
 
 @pytest.mark.parametrize("stream", DAILY)
