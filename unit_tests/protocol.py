@@ -1,0 +1,139 @@
+"""What the tests know of Airbyte's protocol: the streams, what goes into a command, what comes out of it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from emulator import Emulator
+
+STREAMS: dict[str, tuple[list[str], str | None]] = {
+    "events": (["uuid"], "server_upload_time"),
+    "active_users": (["date"], "date"),
+    "new_users": (["date"], "date"),
+    "active_users_by_segment": (["date", "segment"], "date"),
+    "average_session_length": (["date"], "date"),
+    "average_sessions_per_user": (["date"], "date"),
+    "session_length_distribution": (["date", "bin"], "date"),
+    "cohorts": (["id"], None),
+    "cohort_members": (["cohort_id", "amplitude_id"], None),
+    "annotations": (["id"], None),
+    "annotation_categories": (["id"], None),
+    "events_list": (["id"], None),
+    "event_categories": (["id"], None),
+    "event_types": (["event_type"], None),
+    "event_properties": (["event_type", "event_property"], None),
+    "user_properties": (["user_property"], None),
+    "group_properties": (["group_property"], None),
+    "deleted_users": (["day", "amplitude_id"], "day"),
+}
+"""Every stream's key and cursor."""
+DAILY = tuple(name for name, (_, cursor) in STREAMS.items() if cursor == "date")
+
+
+@dataclass
+class Output:
+    """What one command printed, and what ended it."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
+    error: AirbyteTracedException | None = None
+
+    def records(self, stream: str) -> list[dict[str, Any]]:
+        return [
+            m["record"]["data"]
+            for m in self.messages
+            if m["type"] == "RECORD" and m["record"]["stream"] == stream
+        ]
+
+    def states(self, stream: str) -> list[dict[str, Any]]:
+        return [
+            m["state"]["stream"]["stream_state"]
+            for m in self.messages
+            if m["type"] == "STATE" and m["state"]["stream"]["stream_descriptor"]["name"] == stream
+        ]
+
+    def statuses(self, stream: str) -> list[str]:
+        return [
+            m["trace"]["stream_status"]["status"]
+            for m in self.messages
+            if m["type"] == "TRACE"
+            and m["trace"]["type"] == "STREAM_STATUS"
+            and m["trace"]["stream_status"]["stream_descriptor"]["name"] == stream
+        ]
+
+    @property
+    def state(self) -> list[dict[str, Any]]:
+        """The last state of every stream, as a platform hands it back."""
+        last = {
+            m["state"]["stream"]["stream_descriptor"]["name"]: m["state"]
+            for m in self.messages
+            if m["type"] == "STATE"
+        }
+        return [{"type": "STREAM", "stream": state["stream"]} for state in last.values()]
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return [
+            m["trace"]["error"]
+            for m in self.messages
+            if m["type"] == "TRACE" and m["trace"]["type"] == "ERROR"
+        ]
+
+    @property
+    def text(self) -> str:
+        """Everything that a user could see."""
+        error = self.error and f"{self.error.message} {self.error.internal_message}"
+        return "\n".join([json.dumps(self.messages), *self.logs, error or ""])
+
+
+def catalog(*streams: str) -> dict[str, Any]:
+    return {
+        "streams": [
+            {
+                "stream": {
+                    "name": name,
+                    "json_schema": {},
+                    "supported_sync_modes": ["full_refresh", "incremental"],
+                },
+                "sync_mode": "incremental" if STREAMS[name][1] else "full_refresh",
+                "destination_sync_mode": "append",
+            }
+            for name in streams
+        ]
+    }
+
+
+def state_of(stream: str, **saved: Any) -> list[dict[str, Any]]:
+    """One stream's state, as a platform hands it back."""
+    content = {"stream_descriptor": {"name": stream}, "stream_state": saved}
+    return [{"type": "STREAM", "stream": content}]
+
+
+def config_for(amplitude: Emulator, **more: Any) -> dict[str, Any]:
+    return {
+        "api_key": amplitude.api_key,
+        "secret_key": amplitude.secret_key,
+        "api_url": amplitude.url,
+        "start_date": "2024-01-01T00:00:00Z",
+        "cohort_ids": ["p81xq0z", "zz7a1b2"],
+        **more,
+    }
+
+
+def options(folder: Path, **files: Any) -> list[str]:
+    """The options of a command line, each naming a file in `folder` with its content as JSON."""
+    line = []
+    for option, content in files.items():
+        path = folder / f"{option}.json"
+        path.write_text(json.dumps(content))
+        line += [f"--{option}", str(path)]
+    return line
+
+
+def error_body(message: str, details: str = "", **more: Any) -> bytes:
+    """The body of an error as Amplitude's dashboard and export APIs write it."""
+    error = {**more, "message": message, "metadata": {"details": details}}
+    return json.dumps({"error": error}).encode()
