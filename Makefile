@@ -6,9 +6,10 @@ export UV_LINK_MODE := copy
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 BIN := .venv/bin
 ENVS := .cache/envs
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report report-test test check metadata fix schemas image image-test bench fuzz lock clean
+.PHONY: help setup sync report report-test test test-all coverage check metadata fix schemas image image-test bench fuzz lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,8 +25,17 @@ report: $(ENVS)/report/ready ## turn amplitude.duckdb into report.html
 report-test: $(ENVS)/report/ready ## test the report, in Chromium where it is installed
 	cd examples/report && $(CURDIR)/$(ENVS)/report/bin/python -m pytest
 
-test: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready ## run every test
-	$(BIN)/python -m pytest
+test: setup ## run the tests that need nothing else, on all cores
+	$(PYTEST)
+
+test-all: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready report-test ## run every test: PyAirbyte, databases, a browser
+	$(PYTEST) -m "not image_tests"
+
+coverage: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready ## list the lines that no test runs
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m coverage run -m pytest --numprocesses=auto --dist=worksteal -m "not image_tests"
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 check: setup metadata ## style, format, types, and linters of the manifest and the metadata
 	$(BIN)/ruff check .
@@ -66,7 +76,7 @@ lock: setup ## requirements/*.txt anew
 	echo hatchling | $(COMPILE) - -o requirements/build.txt
 
 clean: ## remove what make has made
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist amplitude.duckdb* report.html
+	rm -rf .venv .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist amplitude.duckdb* report.html
 	find . -name __pycache__ -o -name .pytest_cache | xargs rm -rf
 
 .venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml

@@ -32,6 +32,8 @@ ENDS = (START + timedelta(hours=53), START + timedelta(hours=58))
 LATE = (f"{START + timedelta(hours=50):%Y%m%dT%H}", 1)
 """A member within the look-back that Amplitude adds between the two syncs."""
 
+pytestmark = pytest.mark.integration
+
 Select = Callable[[str], list[tuple[Any, ...]]]
 
 
