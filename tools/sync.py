@@ -1,14 +1,16 @@
-"""All streams into amplitude.duckdb, through PyAirbyte and the console script: what `make sync` runs.
+"""Sync into amplitude.duckdb through PyAirbyte. `make sync` runs this.
 
-With AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY set it reads the five core streams of that project, or those
-that AMPLITUDE_STREAMS names with commas between, from AMPLITUDE_START_DATE, AMPLITUDE_DATA_REGION and
-AMPLITUDE_PROJECT_TIMEZONE when they are set; without keys it reads all streams of an emulated one.
+With AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY set it reads the five core streams of that project, or the
+comma-separated streams of AMPLITUDE_STREAMS, with AMPLITUDE_START_DATE, AMPLITUDE_DATA_REGION and
+AMPLITUDE_PROJECT_TIMEZONE as options; without keys it reads all streams of an emulated project.
 """
 
+import json
 import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from contextlib import ExitStack
@@ -19,29 +21,40 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = ROOT / "amplitude.duckdb"
 CACHE = ROOT / ".cache" / "sync"
+PIPE = CACHE / "progress"
 DAYS = timedelta(days=18)
+LOOSE = "Could not determine airbyte type from JSON schema"
 CORE = ["events", "active_users", "average_session_length", "cohorts", "annotations"]
 
 
 def prepare() -> None:
     """Keep PyAirbyte offline and within the clone; it reads all of this when it is imported."""
     CACHE.mkdir(parents=True, exist_ok=True)
+    PIPE.unlink(missing_ok=True)
+    os.mkfifo(PIPE)
     os.environ.update(
         AIRBYTE_OFFLINE_MODE="1",
         DO_NOT_TRACK="1",
-        NO_LIVE_PROGRESS="1",
+        NO_LIVE_PROGRESS="1",  # progress.py shows it, on a terminal and elsewhere
         TMPDIR=str(CACHE),
         HOME=str(CACHE),
         AIRBYTE_PROJECT_DIR=str(CACHE),
         AIRBYTE_CACHE_ROOT=str(CACHE),
         AIRBYTE_LOGGING_ROOT=str(CACHE),
+        SYNC_PROGRESS=str(PIPE),
     )
     tempfile.tempdir = str(CACHE)
     os.chdir(CACHE)
-    # Its Google libraries warn of the end of a Python in a year to come.
-    warnings.simplefilter("ignore", FutureWarning)
-    # It ends `discover` as soon as it has the catalog, and then complains that it was ended.
-    sys.unraisablehook = lambda _: None
+    # Google's libraries, which PyAirbyte imports, announce when they will drop this Python.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
+
+
+def executable() -> Path:
+    """A program that PyAirbyte can start: the connector, with its progress in PIPE."""
+    path = CACHE / "source-amplitude-with-progress"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{ROOT}/tools/progress.py" "$@"\n')
+    path.chmod(0o755)
+    return path
 
 
 def config(stack: ExitStack) -> dict[str, Any]:
@@ -57,12 +70,12 @@ def config(stack: ExitStack) -> dict[str, Any]:
     from emulator import Emulator, Project
 
     today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
-    # As many days as Amplitude's budget gives to all daily streams without a wait. An emulated hour holds the
-    # same events whatever the first one is, so that a sync of another day goes on where this one was.
+    # As many days as Amplitude's budget allows all daily streams without a wait. An hour of the emulator
+    # holds the same events wherever the project starts, so a sync on another day continues this one.
     start = f"{today - DAYS:%Y-%m-%dT%H:%M:%SZ}"
     print(
-        "AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY are not set: reading an emulated project instead,"
-        " made up and on this machine.",
+        "AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY are not set: reading generated data from a local"
+        " emulator.",
         flush=True,
     )
     amplitude = stack.enter_context(Emulator(Project(start=start, events_per_hour=60)))
@@ -76,65 +89,102 @@ def config(stack: ExitStack) -> dict[str, Any]:
 
 
 def selected(options: dict[str, Any], available: list[str]) -> list[str]:
-    """The streams to read, in the manifest's order: all of an emulated project, of another the named ones."""
+    """The streams to read: all of an emulated project; of another the named ones, or the core."""
     if "api_url" in options:
         return available
     named = os.environ.get("AMPLITUDE_STREAMS")
     return [name.strip() for name in named.split(",")] if named else CORE
 
 
-def table(source: Any, result: Any, seconds: float) -> str:
-    """What is in the file, a line a stream that was read."""
+class Follower(threading.Thread):
+    """Prints the progress of a read, and keeps what the connector counted."""
+
+    def __init__(self) -> None:
+        """Run until the connector has ended."""
+        super().__init__(daemon=True)
+        self.counted: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Read the pipe to its end."""
+        with PIPE.open() as lines:
+            for content in map(json.loads, lines):
+                if isinstance(content, str):
+                    print(content, flush=True)
+                else:
+                    self.counted = content
+
+
+def table(source: Any, cache: Any, began: datetime, counted: dict[str, int]) -> str:
+    """One line per stream with the rows in the file, and what does not agree with the connector's count."""
     from sqlalchemy import text
 
-    rows = [("stream", "rows", "new", "newest")]
+    rows, remarks = [("stream", "rows", "new", "newest")], []
     for stream in source.discovered_catalog.streams:
-        if stream.name not in source.get_selected_streams():
+        name = stream.name
+        if name not in source.get_selected_streams():
             continue
         newest = f"max({stream.default_cursor_field[0]})" if stream.default_cursor_field else "'-'"
-        with result.cache.get_sql_engine().connect() as connection:
-            query = f"select count(*), {newest} from {result.cache.schema_name}.{stream.name}"
-            count, last = connection.execute(text(query)).one()
-        new = result._progress_tracker.stream_read_counts.get(stream.name, 0)
-        rows.append((stream.name, f"{count:,}", f"{new:,}", str(last)))
+        query = (
+            f"select count(*), count(*) filter (where _airbyte_extracted_at >= :began), {newest}"
+            f" from {cache.schema_name}.{name}"
+        )
+        with cache.get_sql_engine().connect() as connection:
+            count, new, last = connection.execute(text(query), {"began": began}).one()
+        rows.append((name, f"{count:,}", f"{new:,}", str(last)))
+        if new != counted.get(name, 0):
+            remarks.append(
+                f"{name}: the connector counted {counted.get(name, 0):,} records, and the file has"
+                f" {new:,} rows of this sync. Records with the same key become one row."
+            )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         f"{name:<{widths[0]}}  {count:>{widths[1]}}  {new:>{widths[2]}}  {last}"
         for name, count, new, last in rows
     ]
-    return "\n".join([*lines, f"{seconds:.1f} seconds, into {DATABASE.name}"])
+    agreed = "The file has every record that the connector counted."
+    return "\n".join([*lines, *(remarks or [agreed])])
 
 
 def main() -> int:
     """Sync once; 1 when that failed, after one sentence that says why."""
     prepare()
     import airbyte as ab
+    import airbyte.types
     from airbyte.exceptions import PyAirbyteError
 
-    # It prints each loosely typed property for each batch; those become text, as they should.
-    sys.modules["airbyte.types"].print = lambda *_: None  # type: ignore[attr-defined]
+    # It announces each loosely typed property for each batch; those become text, as they should.
+    announce = airbyte.types.print
+    airbyte.types.print = lambda words: LOOSE in words or announce(words)
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    began = time.monotonic()
+    started = time.monotonic()
     with ExitStack() as stack:
         try:
             options = config(stack)
             source = ab.get_source(
-                "source-amplitude",
-                config=options,
-                local_executable=str(ROOT / ".venv" / "bin" / "source-amplitude"),
+                "source-amplitude", config=options, local_executable=str(executable())
             )
             source.select_streams(selected(options, source.get_available_streams()))
             source.check()
             cache = ab.caches.DuckDBCache(db_path=str(DATABASE), schema_name="main")
-            result = source.read(cache=cache)
+            # PyAirbyte's times have no zone; they are UTC.
+            began = datetime.now(timezone.utc).replace(tzinfo=None)
+            reading = time.monotonic()
+            follower = Follower()
+            follower.start()
+            # The connector checks its options itself.
+            source.read(cache=cache, skip_validation=True)
+            follower.join()
+            read = time.monotonic() - reading
         except PyAirbyteError as error:
             sys.stderr.write(f"\nThe sync failed: {reason(error)}\n")
             return 1
         except KeyboardInterrupt:
-            sys.stderr.write("\nStopped; the next sync goes on where this one was.\n")
+            sys.stderr.write("\nStopped; the next sync continues where this one ended.\n")
             return 130
-        print("\n" + table(source, result, time.monotonic() - began), flush=True)
+        print("\n" + table(source, cache, began, follower.counted))
+    seconds = time.monotonic() - started
+    print(f"{seconds:.1f} seconds, {read:.1f} of them reading, into {DATABASE.name}", flush=True)
     return 0
 
 
