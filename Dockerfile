@@ -4,7 +4,7 @@ ARG BASE_IMAGE=docker.io/airbyte/python-connector-base:4.1.0
 FROM ${BASE_IMAGE} AS build
 USER root
 WORKDIR /build
-# pip and hatchling stay in an environment of their own, which ends with this stage.
+# pip and hatchling stay in an environment of their own, which is left behind with this stage.
 RUN python -m venv /builder && python -m venv --without-pip /venv
 COPY requirements/build.txt requirements/runtime.txt ./
 RUN /builder/bin/pip install --quiet --no-cache-dir --require-hashes -r build.txt \
@@ -20,8 +20,9 @@ FROM ${BASE_IMAGE}
 ARG VERSION=1.0.0
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH AIRBYTE_ENTRYPOINT="source-amplitude"
-LABEL io.airbyte.name=airbyte/source-amplitude io.airbyte.version=${VERSION}
-# Docker's Python comes without byte code of the standard library: a first start here leaves what it needs.
+LABEL io.airbyte.name=ghcr.io/source-amplitude/source-amplitude io.airbyte.version=${VERSION} \
+    org.opencontainers.image.source=https://github.com/source-amplitude/source-amplitude org.opencontainers.image.licenses=MIT
+# Docker's Python images lack byte code of the standard library; a first start here writes what is needed.
 USER root
 RUN source-amplitude spec > /dev/null
 USER airbyte

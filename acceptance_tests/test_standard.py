@@ -1,8 +1,8 @@
 """The CDK's standard tests, of the package and of the manifest with its components as text.
 
-What they run stands in acceptance-test-config.yml; a warning of theirs is an error, as everywhere here.
-The tests of the image are not run by default:
-`.venv/bin/python -m pytest acceptance_tests -m image_tests --connector-image airbyte/source-amplitude:dev`.
+What they run is in acceptance-test-config.yml; their warnings are errors, as everywhere here.
+The tests of the image are not run by default; `make image`, then
+`.venv/bin/python -m pytest acceptance_tests -m image_tests --connector-image IMAGE` runs them.
 """
 
 import shutil

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 from unit_tests.conftest import STREAMS
 
 ROOT = Path(__file__).parent.parent
+HOMEPAGE = "https://github.com/source-amplitude/source-amplitude"
 PYTHON = ROOT / ".cache" / "envs" / "metadata" / "bin" / "python"
 
 Validate = Callable[[dict[str, Any]], tuple[int, str]]
@@ -89,8 +91,12 @@ def test_the_suggested_streams_exist() -> None:
     assert set(metadata()["data"]["suggestedStreams"]["streams"]) <= set(STREAMS)
 
 
-def test_the_definition_is_the_one_that_existing_connections_name() -> None:
-    assert metadata()["data"]["definitionId"] == "fa9f58c6-2d03-4237-aaa4-07d75e0c1396"
+def test_the_registry_entry_is_not_the_one_of_airbytes_connector() -> None:
+    data = metadata()["data"]
+
+    assert data["definitionId"] == str(uuid.uuid5(uuid.NAMESPACE_URL, HOMEPAGE))
+    assert not data["dockerRepository"].startswith("airbyte/")
+    assert data["documentationUrl"].startswith(HOMEPAGE)
 
 
 def test_the_icon_is_small_and_scales() -> None:

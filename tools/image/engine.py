@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGE = "airbyte/source-amplitude:dev"
+IMAGE = "ghcr.io/source-amplitude/source-amplitude:dev"
 OFFICIAL: str = re.findall(r"ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text())[0]
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 MEMORY_MIB = 512
