@@ -9,7 +9,7 @@ ENVS := .cache/envs
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report report-test test test-all coverage check metadata fix schemas image image-test bench fuzz lock clean
+.PHONY: help setup sync report report-test test test-all coverage check metadata fix schemas image image-test bench fuzz lock release-check clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -74,6 +74,9 @@ lock: setup ## requirements/*.txt anew
 	echo 'airbyte-connector-models>=0.1.12' | $(COMPILE) - -o requirements/metadata.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
 	echo hatchling | $(COMPILE) - -o requirements/build.txt
+
+release-check: setup ## refuse a release whose version, changelog, metadata and image disagree
+	$(BIN)/python -m tools.release
 
 clean: ## remove what make has made
 	rm -rf .venv .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist amplitude.duckdb* report.html

@@ -57,17 +57,6 @@ def test_every_stream_stands_under_its_api_address(stream: str) -> None:
     assert re.search(rf"  # https://amplitude\.com/docs/\S+\n  {stream}:\n", text)
 
 
-def test_one_version_stands_everywhere() -> None:
-    version = re.findall(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[
-        0
-    ]
-    metadata = yaml.safe_load((ROOT / "metadata.yaml").read_text())["data"]
-
-    assert metadata["dockerImageTag"] == version
-    assert f"ARG VERSION={version}" in (ROOT / "Dockerfile").read_text()
-    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
-
-
 def test_the_schemas_in_the_manifest_are_those_of_the_files() -> None:
     for name, loader in manifest()["schemas"].items():
         path = ROOT / "source_amplitude" / "schemas" / f"{name}.json"
