@@ -6,15 +6,16 @@ export UV_LINK_MODE := copy
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 BIN := .venv/bin
 ENVS := .cache/envs
+NEWEST := $(ENVS)/newest-cdk
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report report-test test test-all coverage check metadata fix schemas image image-test bench fuzz lock release-check clean
+.PHONY: help setup sync report report-test test test-all test-newest-cdk coverage check metadata fix schemas image image-test bench fuzz lock release-check clean
 
-help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-setup: .venv/ready ## make .venv from the locks
+setup: .venv/ready ## create .venv from the locks
 
 sync: $(ENVS)/sync/ready ## sync into amplitude.duckdb: your project, or an emulated one
 	@$(ENVS)/sync/bin/python -m tools.sync
@@ -31,42 +32,49 @@ test: setup ## run the tests that need nothing else, on all cores
 test-all: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready report-test ## run every test: PyAirbyte, databases, a browser
 	$(PYTEST) -m "not image_tests"
 
+test-newest-cdk: setup ## run the tests with the newest CDK, whatever pyproject.toml allows
+	rm -rf $(NEWEST) && $(BIN)/uv venv --quiet --python $(BIN)/python $(NEWEST)
+	$(BIN)/uv pip sync --quiet --python $(NEWEST)/bin/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(NEWEST)/bin/python --upgrade 'airbyte-cdk[manifest-server]'
+	$(BIN)/uv pip install --quiet --python $(NEWEST)/bin/python --no-deps --no-build-isolation --offline -e .
+	$(NEWEST)/bin/python -m pytest --numprocesses=auto --dist=worksteal
+
 coverage: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready ## list the lines that no test runs
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m coverage run -m pytest --numprocesses=auto --dist=worksteal -m "not image_tests"
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-check: setup metadata ## style, format, types, and linters of the manifest and the metadata
+check: setup metadata ## check style, format, types, manifest, metadata and documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.lint_manifest
 
-metadata: $(ENVS)/metadata/ready ## check metadata.yaml against the model of Airbyte's registry
+metadata: $(ENVS)/metadata/ready ## check metadata.yaml against the model of Airbyte's registry, on Python before 3.13
 	@if [ -x $(ENVS)/metadata/bin/python ]; then $(ENVS)/metadata/bin/python -m tools.metadata; \
 	else echo "metadata.yaml is not validated: airbyte-connector-models needs Python before 3.13."; fi
 
-fix: setup ## what ruff can mend
+fix: setup ## fix what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schemas: setup ## the manifest's last section, from source_amplitude/schemas
+schemas: setup ## write source_amplitude/schemas into the manifest's last section
 	$(BIN)/python -m tools.schemas
 
-image: ## the connector's image, with docker or buildah
+image: ## build the image, with docker or buildah
 	$(PYTHON) -m tools.image
 
-image-test: setup ## the image's promises, its size and its start
+image-test: setup ## test the image; measure its size and start-up
 	$(BIN)/python -m tools.image.verify
 
-bench: setup ## speed and memory against the CDK's stock parts and the floor
+bench: setup ## measure speed and memory against the CDK's built-in components and a bare loop
 	$(BIN)/python -m benchmarks.bench
 
-fuzz: setup ## the random tests, for long
+fuzz: setup ## run the property-based tests, 3,000 examples each
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest unit_tests/test_decoder.py unit_tests/test_timelines.py
 
-lock: setup ## requirements/*.txt anew
+lock: setup ## re-lock the dependencies
 	$(COMPILE) pyproject.toml --extra fast -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) --group sync -o requirements/sync.txt
@@ -78,7 +86,7 @@ lock: setup ## requirements/*.txt anew
 release-check: setup ## refuse a release whose version, changelog, metadata and image disagree
 	$(BIN)/python -m tools.release
 
-clean: ## remove what make has made
+clean: ## remove what make has created
 	rm -rf .venv .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist amplitude.duckdb* report.html
 	find . -name __pycache__ -o -name .pytest_cache | xargs rm -rf
 

@@ -15,7 +15,9 @@ import pytest
 from browser import Browser
 
 SCRIPT = Path(__file__).with_name("report.py")
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 HOSTILE = (
     "</script><script>document.title = 'owned'</script><img src=x onerror=document.title='owned'>"
 )
