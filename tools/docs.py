@@ -1,0 +1,228 @@
+"""Write into the documentation what the code already says: streams, options, commands, the scaling table.
+
+A block is what stands between `<!-- NAME: written by make docs -->` and `<!-- end -->`. The last column of a
+table of streams is written by hand and kept. `make check` fails while a block differs, a stream is not
+described, or docs/errors.md and the messages in the code do not cover each other.
+"""
+
+import ast
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import (
+    ManifestReferenceResolver,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+MANIFEST = (ROOT / "source_amplitude" / "manifest.yaml").read_text()
+BLOCK = re.compile(r"(<!-- (\w+): written by make docs -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+SENTENCE = re.compile(r"[A-Z{](\S* ){3,}[^\n]*\.|`(\S* ){3,}[^\n]*")
+"""What is a message to the user: four words or more, with a full stop or on an option."""
+EVENTS = (10**8, 10**9, 10**10)
+PROCESSES = (1, 4, 16)
+
+
+def pages() -> list[Path]:
+    """The files that may hold blocks."""
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def rewrite(page: str) -> str:
+    """The text of a page with every block up to date."""
+    return BLOCK.sub(lambda block: block[1] + WRITERS[block[2]](block[3], page) + block[4], page)
+
+
+def streams(old: str, _: str) -> str:
+    """The streams with key and cursor."""
+    header = ("stream", "key", "cursor", "a record")
+    rows = [(f"`{name}`", *key_and_cursor(stream)) for name, stream in declared()]
+    return table(header, with_last_column(rows, old))
+
+
+def apis(old: str, _: str) -> str:
+    """The streams with the page of Amplitude's documentation that each follows."""
+    header = ("stream", "Amplitude's API", "remarks")
+    rows = []
+    for name, _stream in declared():
+        address = re.findall(rf"  # (https://\S+)\n  {name}:\n", MANIFEST)[0]
+        api, _sep, section = address.rpartition("/")[2].partition("#")
+        words = api.replace("-", " ").capitalize().replace("rest", "REST")
+        if section := re.sub(r"^get-(all-)?", "", section).replace("-", " "):
+            words += f", {section}"
+        rows.append((f"`{name}`", f"[{words}]({address})"))
+    return table(header, with_last_column(rows, old))
+
+
+def options(_: str, __: str) -> str:
+    """The options with the form and the default of each, and what they do."""
+    rows = []
+    for name, option in specification()["properties"].items():
+        default = f"`{json.dumps(option['default'])}`" if "default" in option else ""
+        rows.append((f"`{name}`", form(name, option), default, option["description"]))
+    return table(("option", "form", "default", "what it does"), rows)
+
+
+def commands(_: str, __: str) -> str:
+    """The targets of the Makefile."""
+    found = re.findall(r"^([a-z-]+):.*?## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return table(("command", "what it does"), [(f"`make {name}`", what) for name, what in found])
+
+
+def scaling(_: str, page: str) -> str:
+    """The rates and costs that follow from the page's own figures, by the formulas beside them."""
+    figures = re.findall(r"^\| `(\w+)` \|.* \| ([\d,.]+) \| .* \|$", page, re.MULTILINE)
+    f = {name: float(value.replace(",", "")) for name, value in figures}
+    columns = ["events", "processes", "window_hours", "hours", "download_gb", "requests"]
+    columns += ["memory_gib", "disk_gb", "core_hours", "usd"]
+    rows = []
+    for events in EVENTS:
+        for processes in PROCESSES:
+            events_per_hour = events / (24 * f["days"])
+            window_hours = min(24, f["limit_bytes"] // (f["event_bytes"] * events_per_hour))
+            hours = events / (f["rate"] * processes) / 3600
+            zipped = events * f["event_bytes"] / f["zipped"] / 1e9
+            requests = processes * math.ceil(24 * f["days"] / processes / window_hours)
+            memory = processes * f["memory_mib"] / 1024
+            disk = processes * f["archives"] * zipped / (24 * f["days"]) * window_hours
+            core_hours = hours * processes
+            rows.append(
+                (
+                    f"{events:,}",
+                    f"{processes}",
+                    f"{window_hours:.0f}",
+                    f"{hours:,.1f}",
+                    f"{zipped:,.0f}",
+                    f"{requests:,}",
+                    f"{memory:.1f}",
+                    f"{disk:,.1f}",
+                    f"{core_hours:,.1f}",
+                    f"{core_hours * f['price']:,.2f}",
+                )
+            )
+    return table(columns, rows, right=True)
+
+
+WRITERS: dict[str, Callable[[str, str], str]] = {
+    "streams": streams,
+    "apis": apis,
+    "options": options,
+    "commands": commands,
+    "scaling": scaling,
+}
+
+
+def faults_of_streams() -> Iterator[str]:
+    """Yield the streams that README.md does not describe."""
+    block = next(block for block in BLOCK.finditer((ROOT / "README.md").read_text()))
+    for line in block[3].splitlines()[2:]:
+        if not line.split("|")[-2].strip():
+            yield f"README.md: the stream {line.split('|')[1].strip()} has no description; write one."
+
+
+def faults_of_errors() -> Iterator[str]:
+    """Yield the messages without a row in docs/errors.md, and the rows without a message."""
+    rows = re.findall(r"^\| (`.+?`) \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)
+    phrases = [phrase for row in rows for phrase in re.findall(r"`` (.+?) ``|`([^`]+)`", row)]
+    words = [quoted or plain for quoted, plain in phrases]
+    texts = {path.name: list(strings(path)) for path in (ROOT / "source_amplitude").glob("*.py")}
+    for phrase in words:
+        if not any(phrase in text for found in texts.values() for text in found):
+            yield f"docs/errors.md: no message contains `{phrase}`; correct the row."
+    for name, found in texts.items():
+        for text in found:
+            if SENTENCE.fullmatch(text) and not any(phrase in text for phrase in words):
+                yield f"docs/errors.md: {name} says {text!r}; add a row."
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Yield the strings of a module but for docstrings, with {} for what is filled in."""
+    tree = ast.parse(path.read_text())
+    parts = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            parts.add(node.value)
+        if isinstance(node, ast.JoinedStr):
+            parts |= {part for part in node.values if isinstance(part, ast.Constant)}
+            texts = [str(p.value) if isinstance(p, ast.Constant) else "{}" for p in node.values]
+            yield "".join(texts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in parts:
+            yield node.value
+
+
+def declared() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The manifest's streams, each with its references resolved and its parameters filled in."""
+    manifest = ManifestReferenceResolver().preprocess_manifest(yaml.safe_load(MANIFEST))
+    for stream in manifest["streams"]:
+        for part in stream.get("streams", [stream]):
+            parameters = part.get("$parameters", {})
+            yield parameters["name"], {**parameters, **part}
+
+
+def specification() -> dict[str, Any]:
+    """The JSON schema of the options."""
+    return dict(yaml.safe_load(MANIFEST)["spec"]["connection_specification"])
+
+
+def key_and_cursor(stream: Mapping[str, Any]) -> tuple[str, str]:
+    """A stream's primary key and cursor field."""
+    key = stream.get("primary_key", [])
+    fields = [key] if isinstance(key, str) else key
+    cursor = (stream.get("incremental_sync") or {}).get("cursor_field")
+    return ", ".join(f"`{field}`" for field in fields), f"`{cursor}`" if cursor else ""
+
+
+def form(name: str, option: Mapping[str, Any]) -> str:
+    """What an option's value looks like."""
+    if "enum" in option:
+        words = " or ".join(f"`{value}`" for value in option["enum"])
+    elif "minimum" in option:
+        words = f"{option['minimum']} to {option['maximum']:,}"
+    elif "pattern_descriptor" in option:
+        words = f"`{option['pattern_descriptor']}`"
+    else:
+        words = {"array": "list", "string": "text"}.get(option["type"], option["type"])
+    if name in specification()["required"]:
+        words += ", required"
+    return f"{words}, hidden" if option.get("airbyte_hidden") else words
+
+
+def with_last_column(rows: Iterable[tuple[str, ...]], old: str) -> list[tuple[str, ...]]:
+    """The rows with the last cell that each had in the old table."""
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in old.splitlines()]
+    last = {row[0]: row[-1] for row in cells}
+    return [(*row, last.get(row[0], "")) for row in rows]
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]], right: bool = False) -> str:
+    """A table in Markdown."""
+    header = list(header)
+    lines = [header, ["--:" if right else "---"] * len(header), *rows]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return re.sub(r"\|  (?=\|)", "| ", text)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the blocks; with --check, print what differs from the code and return 1 if anything does."""
+    findings = []
+    for page in pages():
+        text = page.read_text()
+        if (fresh := rewrite(text)) != text:
+            findings.append(f"{page.relative_to(ROOT)}: it differs from the code; run `make docs`.")
+            if arguments != ["--check"]:
+                page.write_text(fresh)
+    if arguments != ["--check"]:
+        return 0
+    findings += [*faults_of_streams(), *faults_of_errors()]
+    sys.stderr.writelines(f"{finding}\n" for finding in findings)
+    return int(bool(findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
