@@ -45,7 +45,7 @@ class Progress:
             case "TRACE" if status := message["trace"].get("stream_status"):
                 if status["status"] in ("COMPLETE", "INCOMPLETE"):
                     name = status["stream_descriptor"]["name"]
-                    self._say(f"{name}: {self.passed[name]:,} records, {status['status'].lower()}")
+                    self._say(f"{name}: {self._records(name)}, {status['status'].lower()}")
             case "LOG" if message["log"]["level"] in ("WARN", "ERROR", "FATAL"):
                 self._say(f"{message['log']['level']}: {message['log']['message']}")
 
@@ -55,7 +55,11 @@ class Progress:
         if time.monotonic() - self._said >= EVERY_SECONDS:
             saved = (state["stream"].get("stream_state") or {}).values()
             until = next((f", up to {value}" for value in saved if isinstance(value, str)), "")
-            self._say(f"{name}: {self.passed[name]:,} records{until}")
+            self._say(f"{name}: {self._records(name)}{until}")
+
+    def _records(self, name: str) -> str:
+        count = self.passed[name]
+        return f"{count:,} record{'' if count == 1 else 's'}"
 
     def _say(self, words: str) -> None:
         self._said = time.monotonic()
