@@ -29,24 +29,24 @@ PROCESSES = (1, 4, 16)
 
 
 def pages() -> list[Path]:
-    """The files that may hold blocks."""
+    """Return the files that may contain blocks."""
     return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
 def rewrite(page: str) -> str:
-    """The text of a page with every block up to date."""
+    """Return the text of a page with every block up to date."""
     return BLOCK.sub(lambda block: block[1] + WRITERS[block[2]](block[3], page) + block[4], page)
 
 
 def streams(old: str, _: str) -> str:
-    """The streams with key and cursor."""
+    """Tabulate the streams with key and cursor."""
     header = ("stream", "key", "cursor", "a record")
     rows = [(f"`{name}`", *key_and_cursor(stream)) for name, stream in declared()]
     return table(header, with_last_column(rows, old))
 
 
 def apis(old: str, _: str) -> str:
-    """The streams with the page of Amplitude's documentation that each follows."""
+    """Tabulate the streams with the page of Amplitude's documentation that each follows."""
     header = ("stream", "Amplitude's API", "remarks")
     rows = []
     for name, _stream in declared():
@@ -60,7 +60,7 @@ def apis(old: str, _: str) -> str:
 
 
 def options(_: str, __: str) -> str:
-    """The options with the form and the default of each, and what they do."""
+    """Tabulate the options with form, default and description."""
     rows = []
     for name, option in specification()["properties"].items():
         default = f"`{json.dumps(option['default'])}`" if "default" in option else ""
@@ -69,13 +69,13 @@ def options(_: str, __: str) -> str:
 
 
 def commands(_: str, __: str) -> str:
-    """The targets of the Makefile."""
+    """Tabulate the targets of the Makefile."""
     found = re.findall(r"^([a-z-]+):.*?## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return table(("command", "what it does"), [(f"`make {name}`", what) for name, what in found])
 
 
 def scaling(_: str, page: str) -> str:
-    """The rates and costs that follow from the page's own figures, by the formulas beside them."""
+    """Tabulate the rates and costs that follow from the page's own figures, by its formulas."""
     figures = re.findall(r"^\| `(\w+)` \|.* \| ([\d,.]+) \| .* \|$", page, re.MULTILINE)
     f = {name: float(value.replace(",", "")) for name, value in figures}
     columns = ["events", "processes", "window_hours", "hours", "download_gb", "requests"]
@@ -157,7 +157,7 @@ def strings(path: Path) -> Iterator[str]:
 
 
 def declared() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The manifest's streams, each with its references resolved and its parameters filled in."""
+    """Yield the name of each stream and its definition, with references and parameters resolved."""
     manifest = ManifestReferenceResolver().preprocess_manifest(yaml.safe_load(MANIFEST))
     for stream in manifest["streams"]:
         for part in stream.get("streams", [stream]):
@@ -166,12 +166,12 @@ def declared() -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def specification() -> dict[str, Any]:
-    """The JSON schema of the options."""
+    """Return the JSON schema of the options."""
     return dict(yaml.safe_load(MANIFEST)["spec"]["connection_specification"])
 
 
 def key_and_cursor(stream: Mapping[str, Any]) -> tuple[str, str]:
-    """A stream's primary key and cursor field."""
+    """Return a stream's primary key and cursor field, as cells."""
     key = stream.get("primary_key", [])
     fields = [key] if isinstance(key, str) else key
     cursor = (stream.get("incremental_sync") or {}).get("cursor_field")
@@ -179,7 +179,7 @@ def key_and_cursor(stream: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def form(name: str, option: Mapping[str, Any]) -> str:
-    """What an option's value looks like."""
+    """Return what an option's value looks like."""
     if "enum" in option:
         words = " or ".join(f"`{value}`" for value in option["enum"])
     elif "minimum" in option:
@@ -194,14 +194,14 @@ def form(name: str, option: Mapping[str, Any]) -> str:
 
 
 def with_last_column(rows: Iterable[tuple[str, ...]], old: str) -> list[tuple[str, ...]]:
-    """The rows with the last cell that each had in the old table."""
+    """Append to each row the last cell that it had in the old table."""
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in old.splitlines()]
     last = {row[0]: row[-1] for row in cells}
     return [(*row, last.get(row[0], "")) for row in rows]
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]], right: bool = False) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     header = list(header)
     lines = [header, ["--:" if right else "---"] * len(header), *rows]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)

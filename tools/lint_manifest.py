@@ -1,6 +1,6 @@
-"""Name what the CDK accepts in silence: keys it does not know, parts nobody uses, streams half described.
+"""Find what the CDK silently accepts: keys it does not know, unused parts, streams described by half.
 
-Prints one sentence a finding, with its place in the manifest; exits with 1 if there is any.
+Prints one sentence per finding, with its place in the manifest; exits with 1 if there is any.
 """
 
 import json
@@ -31,22 +31,22 @@ ANY = {"anyOf": [{"$ref": f"#/definitions/{name}"} for name in COMPONENTS["defin
 
 
 class Key(str):
-    """A key of the manifest that knows its place there, also after references are resolved."""
+    """A key of the manifest that knows its place there, even after references are resolved."""
 
     place: str
 
 
-def placed(node: Any, place: str = "") -> Any:
-    """The same manifest with keys that know their places."""
+def with_places(node: Any, place: str = "") -> Any:
+    """Copy a manifest with keys that know their places."""
     if isinstance(node, list):
-        return [placed(item, f"{place}[{number}]") for number, item in enumerate(node)]
+        return [with_places(item, f"{place}[{number}]") for number, item in enumerate(node)]
     if not isinstance(node, dict):
         return node
     copy = {}
     for name, value in node.items():
         key = Key(name)
         key.place = f"{place}.{name}".lstrip(".")
-        copy[key] = placed(value, key.place)
+        copy[key] = with_places(value, key.place)
     return copy
 
 
@@ -57,19 +57,20 @@ def lint(text: str) -> Iterator[str]:
     manifest = yaml.safe_load(text)
     yield from unused(manifest)
     try:
-        resolved = ManifestReferenceResolver().preprocess_manifest(placed(manifest))
+        resolved = ManifestReferenceResolver().preprocess_manifest(with_places(manifest))
     except UndefinedReferenceException as error:
         yield f"{error}; correct the reference."
         return
-    # A shared part is there once for each of its users; one finding is enough.
+    # A shared part occurs once for each of its users; one finding is enough.
     yield from dict.fromkeys(keys(resolved, COMPONENTS, set()))
+    yield from misnamed(manifest)
     for stream in resolved["streams"]:
         for part in stream.get("streams", [stream]):
             yield from half_described(part)
 
 
 def unused(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the shared parts that no stream comes to, directly or through others."""
+    """Yield the shared parts that no stream refers to, directly or through others."""
     shared = {
         (section, name): part
         for section in ("definitions", "schemas")
@@ -84,8 +85,19 @@ def unused(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"{section}.{name}: nothing refers to it; remove it."
 
 
+def misnamed(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the streams whose definition, name and schema are not called the same."""
+    for reference in manifest["streams"]:
+        name = str(reference).rpartition("/")[2]
+        stream = manifest["definitions"].get(name, {})
+        if (other := stream.get("$parameters", {}).get("name", name)) != name:
+            yield f"definitions.{name}: its name is `{other}`; call both the same."
+        if (loader := stream.get("schema_loader", f"#/schemas/{name}")) != f"#/schemas/{name}":
+            yield f"definitions.{name}: its schema_loader is `{loader}`; use `#/schemas/{name}`."
+
+
 def alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the schemas that a value may follow, without references between them."""
+    """Yield the schemas that a value may follow, with references between them resolved."""
     if "$ref" in schema:
         schema = COMPONENTS["definitions"][schema["$ref"].rpartition("/")[2]]
     choices = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
@@ -113,11 +125,11 @@ def keys(node: Any, schema: Mapping[str, Any], fields_within: set[str]) -> Itera
     if kind and any("type" in component["properties"] for component in components):
         known = [c for c in components if kind in c["properties"].get("type", {}).get("enum", ())]
         if not known:
-            yield f"{place(node, 'type')}: {kind} cannot stand here."
+            yield f"{place(node, 'type')}: {kind} is not allowed here."
     else:
         known = components if len(components) == 1 else []
         if len(components) > 1 and schema is not ANY:
-            yield f"{place(node)}: it has no `type` to judge its keys by; name it."
+            yield f"{place(node)}: it has no `type` to check its keys against; add one."
     if not known:
         values = [choice.get("additionalProperties") for choice in choices]
         alike = {"anyOf": [value for value in values if isinstance(value, dict)]}
@@ -150,24 +162,24 @@ def keys(node: Any, schema: Mapping[str, Any], fields_within: set[str]) -> Itera
 
 
 def hints_of(class_name: str) -> Mapping[str, Any]:
-    """The fields of a custom component: what the CDK fills in is what has a type hint."""
+    """Return the fields of a custom component: the CDK fills in what has a type hint."""
     module, _, name = class_name.rpartition(".")
     return get_type_hints(getattr(import_module(module), name))
 
 
 def deprecated(what: str, schema: Mapping[str, Any]) -> str:
-    """The finding on something that the CDK calls deprecated."""
+    """Word the finding on something that the CDK calls deprecated."""
     return f"{what} is deprecated. {schema.get('deprecation_message') or 'Replace it.'}"
 
 
 def place(node: Mapping[Any, Any], name: str = "") -> str:
-    """Where a mapping, or the key in it, stands in the manifest."""
+    """Return the place in the manifest of a mapping, or of a key in it."""
     key = next(key for key in node if not name or key == name)
     return str(key.place if name else key.place.rpartition(".")[0])
 
 
 def half_described(stream: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a stream lacks: a schema, and its key and its cursor in that."""
+    """Yield what a stream lacks: a schema, or its key or its cursor in the schema."""
     parameters = stream.get("$parameters", {})
     where = f"streams.{stream.get('name') or parameters.get('name')}"
     loader = stream.get("schema_loader") or {}
@@ -185,7 +197,7 @@ def half_described(stream: Mapping[str, Any]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the findings in the manifest, or in the one that is named."""
+    """Print the findings in the manifest, or in the file given as argument."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else MANIFEST
     findings = list(lint(path.read_text()))
     sys.stderr.writelines(f"{path.name}: {finding}\n" for finding in findings)

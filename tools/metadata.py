@@ -1,4 +1,4 @@
-"""`metadata.yaml`, or another FILE, against the model of Airbyte's registry: what `make metadata` runs.
+"""Check `metadata.yaml`, or another FILE, against the model of Airbyte's registry. `make metadata` runs this.
 
 The model's package needs Python before 3.13, so make keeps an environment for it in .cache/envs.
 """
@@ -16,7 +16,7 @@ METADATA = Path(__file__).resolve().parent.parent / "metadata.yaml"
 
 
 def main() -> int:
-    """Print each fault with its place; 1 when there is one."""
+    """Print each fault with its place; return 1 if there is any."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else METADATA
     try:
         ConnectorMetadataDefinitionV0.model_validate(yaml.safe_load(path.read_text()))

@@ -50,7 +50,7 @@ def prepare() -> None:
 
 
 def executable() -> Path:
-    """A program that PyAirbyte can start: the connector, with its progress in PIPE."""
+    """Write a program that PyAirbyte can start: the connector, with its progress in PIPE."""
     path = CACHE / "source-amplitude-with-progress"
     path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{ROOT}/tools/progress.py" "$@"\n')
     path.chmod(0o755)
@@ -58,7 +58,7 @@ def executable() -> Path:
 
 
 def config(stack: ExitStack) -> dict[str, Any]:
-    """The environment's project, or an emulated one that runs until the stack is closed."""
+    """Return the config of the environment's project, or of one emulated until the stack is closed."""
     keys = {name: os.environ.get(f"AMPLITUDE_{name.upper()}") for name in ("api_key", "secret_key")}
     if all(keys.values()):
         options = {
@@ -88,8 +88,8 @@ def config(stack: ExitStack) -> dict[str, Any]:
     }
 
 
-def selected(options: dict[str, Any], available: list[str]) -> list[str]:
-    """The streams to read: all of an emulated project; of another the named ones, or the core."""
+def choose_streams(options: dict[str, Any], available: list[str]) -> list[str]:
+    """Return the streams to read: all of an emulated project, else those named or the core."""
     if "api_url" in options:
         return available
     named = os.environ.get("AMPLITUDE_STREAMS")
@@ -115,7 +115,7 @@ class Follower(threading.Thread):
 
 
 def table(source: Any, cache: Any, began: datetime, counted: dict[str, int]) -> str:
-    """One line per stream with the rows in the file, and what does not agree with the connector's count."""
+    """Word one line per stream with its rows, and each disagreement with the connector's count."""
     from sqlalchemy import text
 
     rows, remarks = [("stream", "rows", "new", "newest")], []
@@ -146,13 +146,13 @@ def table(source: Any, cache: Any, began: datetime, counted: dict[str, int]) -> 
 
 
 def main() -> int:
-    """Sync once; 1 when that failed, after one sentence that says why."""
+    """Sync once; print one sentence and return 1 if that fails."""
     prepare()
     import airbyte as ab
     import airbyte.types
     from airbyte.exceptions import PyAirbyteError
 
-    # It announces each loosely typed property for each batch; those become text, as they should.
+    # It announces each property of several types for each batch; those become text, as they should.
     announce = airbyte.types.print
     airbyte.types.print = lambda words: LOOSE in words or announce(words)
 
@@ -164,7 +164,7 @@ def main() -> int:
             source = ab.get_source(
                 "source-amplitude", config=options, local_executable=str(executable())
             )
-            source.select_streams(selected(options, source.get_available_streams()))
+            source.select_streams(choose_streams(options, source.get_available_streams()))
             source.check()
             cache = ab.caches.DuckDBCache(db_path=str(DATABASE), schema_name="main")
             # PyAirbyte's times have no zone; they are UTC.
@@ -189,7 +189,7 @@ def main() -> int:
 
 
 def reason(error: BaseException) -> str:
-    """The connector's own sentence, from wherever PyAirbyte keeps it."""
+    """Return the connector's own sentence, from wherever PyAirbyte keeps it."""
     context = getattr(error, "context", None) or {}
     words = context.get("failure_reason") or getattr(error, "message", None)
     lines = getattr(error, "log_text", None) or []

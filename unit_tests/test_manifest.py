@@ -54,7 +54,7 @@ def test_the_manifest_has_no_fault() -> None:
         (
             "type: CsvDecoder",
             "type: TsvDecoder",
-            "definitions.cohort_members.retriever.download_decoder.type: TsvDecoder cannot stand here",
+            "definitions.cohort_members.retriever.download_decoder.type: TsvDecoder is not allowed here",
         ),
         (
             "{ limit: 1000, interval: PT5M5S }",
@@ -86,6 +86,16 @@ def test_the_manifest_has_no_fault() -> None:
             "data_field: cohorts }",
             "data_field: cohorts, data_fields: cohorts }",
             "definitions.cohorts.$parameters.data_fields: nothing uses this parameter",
+        ),
+        (
+            "{ name: cohorts,",
+            "{ name: cohort,",
+            "definitions.cohorts: its name is `cohort`; call both the same.",
+        ),
+        (
+            '"#/schemas/new_users"',
+            '"#/schemas/active_users"',
+            "definitions.new_users: its schema_loader is `#/schemas/active_users`",
         ),
         (
             '"#/definitions/requester"',

@@ -20,7 +20,7 @@ class Engine:
     """What builds, keeps and runs images on this machine."""
 
     def __init__(self, store: Path | None = None) -> None:
-        """Find docker, or buildah and podman, which keep their images in `store` if one is given."""
+        """Find docker, or buildah and podman, which keep their images in `store` if given."""
         self.docker = succeeds("docker", "version")
         if not self.docker and not shutil.which("buildah"):
             sys.exit(
@@ -43,10 +43,10 @@ class Engine:
             command.append(f"--build-arg=BASE_IMAGE={base}")
         with TemporaryDirectory() as mounted:
             if not self.docker:
-                # Without a container of its own, so that it works in one; with layers kept, as docker does.
+                # Without a container of its own, so that it works inside one; with layers kept, like docker.
                 command += ["--isolation=chroot", "--layers"]
             if not self.docker and AUTHORITIES.exists():
-                # The build trusts what this machine trusts, a proxy's authority say; the image does not.
+                # The build trusts what this machine trusts, such as a proxy's authority; the image does not.
                 settings = Path(mounted, "pip.conf")
                 settings.write_text(f"[global]\ncert = {AUTHORITIES}\n")
                 command += [f"--volume={AUTHORITIES}:{AUTHORITIES}:ro"]
@@ -55,22 +55,22 @@ class Engine:
                 sys.exit(f"The image {tag} was not built; the lines above say why.")
 
     def base(self) -> str | None:
-        """The official base, or None where it cannot be pulled."""
+        """Return the official base, or None if it cannot be pulled."""
         if self.has(OFFICIAL) or succeeds(*self.runner, "pull", OFFICIAL):
             return OFFICIAL
         return None
 
     def has(self, image: str) -> bool:
-        """Whether an image is kept here."""
+        """Return whether the image is stored on this machine."""
         return succeeds(*self.runner, "image", "inspect", image)
 
     def inspect(self, image: str) -> dict[str, Any]:
-        """An image's size and configuration."""
+        """Return an image's size and configuration."""
         command = [*self.runner, "image", "inspect", image]
         return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0])
 
     def command(self, job: Path, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
-        """The command line that runs the image as a strict cluster does.
+        """Return the command line that runs the image as a strict cluster does.
 
         512 MiB of memory, no capabilities, a read-only root; `job` is /data, its folder `tmp` is /tmp.
         """
@@ -79,14 +79,14 @@ class Engine:
         command += [f"--memory={MEMORY_MIB}m", f"--memory-swap={MEMORY_MIB}m"]
         command += [f"--volume={job}:/data:ro", f"--volume={job}/tmp:/tmp"]
         if not self.docker:
-            # podman would add folders that can be written to, and raise limits, which a container may not.
+            # podman would add writable folders, and raise limits, which it may not do inside a container.
             command += ["--read-only-tmpfs=false"]
             command += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
         return [*command, *options, IMAGE, *arguments]
 
 
 def succeeds(*command: str) -> bool:
-    """Whether a program is there and ends well."""
+    """Return whether a program exists and exits with 0."""
     if not shutil.which(command[0]):
         return False
     return subprocess.run(command, capture_output=True).returncode == 0

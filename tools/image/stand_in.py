@@ -1,6 +1,6 @@
-"""A base image like the official one, from Debian's packages: for machines that cannot pull from Docker Hub.
+"""A base image like the official one, made of Debian's packages, for machines that cannot reach Docker Hub.
 
-It proves what the Dockerfile does, not what the official base holds.
+It shows what the Dockerfile does, not what the official base contains.
 """
 
 import os

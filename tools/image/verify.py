@@ -1,6 +1,6 @@
-"""The image against an emulated Amplitude, run as a strict cluster would. What `make image-test` runs.
+"""Test the image against an emulated Amplitude, run as on a strict cluster. `make image-test` runs this.
 
-It ends with 1 at the first promise that is not kept, and prints a section for benchmarks/README.md.
+It exits with 1 at the first promise that is not kept, and prints a section for benchmarks/README.md.
 """
 
 import json
@@ -23,7 +23,7 @@ NOW = datetime.now(timezone.utc)
 FIRST = NOW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=10)
 HOURS, EVENTS_PER_HOUR = 48, 150
 STUCK = FIRST + timedelta(hours=4)
-"""The hour whose export is under way while the process is asked to end."""
+"""The hour whose export is in flight when the process gets SIGTERM."""
 STOP_SECONDS = 5
 KILLED = 128 + 9
 STARTS = 5
@@ -47,7 +47,7 @@ GREEDY = "b'x' * (600 << 20)"
 
 
 def records(messages: Messages) -> dict[str, Messages]:
-    """The records by stream."""
+    """Group the records by stream."""
     streams: dict[str, Messages] = {}
     for message in messages:
         if message["type"] == "RECORD":
@@ -56,19 +56,19 @@ def records(messages: Messages) -> dict[str, Messages]:
 
 
 def uuids(messages: Messages) -> list[str]:
-    """The events, in an order to compare."""
+    """Return the ids of the events, sorted."""
     return sorted(event["uuid"] for event in records(messages).get("events", []))
 
 
 def state(messages: Messages) -> Messages:
-    """The last state of each stream, as a platform hands it back."""
+    """Return the last state of each stream, as a platform passes it to the next read."""
     states = [message["state"] for message in messages if message["type"] == "STATE"]
     last = {state["stream"]["stream_descriptor"]["name"]: state["stream"] for state in states}
     return [{"type": "STREAM", "stream": stream} for stream in last.values()]
 
 
-def configured(streams: Messages) -> dict[str, Any]:
-    """The catalog of discovered streams, incremental where they can be."""
+def configure(streams: Messages) -> dict[str, Any]:
+    """Configure the discovered streams, incremental where possible."""
     return {
         "streams": [
             {
@@ -82,7 +82,7 @@ def configured(streams: Messages) -> dict[str, Any]:
 
 
 def seconds(*line: str) -> float:
-    """How long a command takes, the median of some tries."""
+    """Return the seconds that a command takes, the median of several runs."""
     took = []
     for _ in range(STARTS):
         began = time.monotonic()
@@ -92,7 +92,7 @@ def seconds(*line: str) -> float:
 
 
 def check_image(job: Job) -> str:
-    """What the image says of itself and what a process finds in it; the version of its Python."""
+    """Check the image's configuration and what a process finds inside; return its Python's version."""
     configuration = job.engine.inspect(IMAGE)["Config"]
     environment = dict(variable.split("=", 1) for variable in configuration["Env"])
     command = shlex.split(environment.get("AIRBYTE_ENTRYPOINT", ""))
@@ -113,11 +113,11 @@ def check_image(job: Job) -> str:
 
 
 def check_reads(job: Job, amplitude: Emulator) -> float:
-    """Each command, and a second read that has nothing to do; the seconds of the first."""
+    """Run each command, and a second read with nothing to do; return the seconds of the first."""
     must(job.run("spec")[-1]["type"] == "SPEC", "`spec` prints the spec")
     connection = job.run("check")[-1]["connectionStatus"]["status"]
     must(connection == "SUCCEEDED", "`check` succeeds")
-    catalog = configured(job.run("discover")[-1]["catalog"]["streams"])
+    catalog = configure(job.run("discover")[-1]["catalog"]["streams"])
     job.write(catalog=catalog)
 
     began = time.monotonic()
@@ -125,7 +125,7 @@ def check_reads(job: Job, amplitude: Emulator) -> float:
     took = time.monotonic() - began
     names = {stream["stream"]["name"] for stream in catalog["streams"]}
     must(set(records(full)) == names, f"a full read has records of {', '.join(sorted(names))}")
-    must(uuids(full) == expected(amplitude.project), "it has each event once")
+    must(uuids(full) == expected_uuids(amplitude.project), "it has each event once")
 
     job.write(state=state(full))
     again = records(job.run("read"))
@@ -138,7 +138,7 @@ def check_reads(job: Job, amplitude: Emulator) -> float:
 
 
 def check_end(job: Job, amplitude: Emulator, config: dict[str, Any]) -> float:
-    """A read that SIGTERM ends, and one that takes up its state; the seconds to the end."""
+    """End a read with SIGTERM and continue from its state; return the seconds to its end."""
     catalog = json.loads((job.folder / "catalog.json").read_text())
     events = [stream for stream in catalog["streams"] if stream["stream"]["name"] == "events"]
     job.write(catalog={"streams": events}, state=[], config={**config, "request_time_range": 1})
@@ -151,12 +151,15 @@ def check_end(job: Job, amplitude: Emulator, config: dict[str, Any]) -> float:
     kept = messages[: last + 1]  # what comes after a state is not promised
     job.write(state=state(kept))
     rest = job.run("read")
-    must(uuids(kept + rest) == expected(amplitude.project), "the next read loses and repeats none")
+    must(
+        uuids(kept + rest) == expected_uuids(amplitude.project),
+        "the next read loses and repeats none",
+    )
     return took
 
 
-def expected(project: Project) -> list[str]:
-    """The events that a read must have."""
+def expected_uuids(project: Project) -> list[str]:
+    """Return the ids of the events that a read must emit."""
     hours = (FIRST + timedelta(hours=number) for number in range(HOURS))
     return sorted(event["uuid"] for hour in hours for event in project.events(hour))
 
@@ -169,7 +172,7 @@ def main() -> None:
     base = engine.base() or stand_in.build(engine)
     engine.build(ROOT, IMAGE, base)
     start, end = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (FIRST, FIRST + timedelta(hours=HOURS)))
-    # Time stands still there, so that no figure grows between two reads; what was spent would stay spent.
+    # The clock stands still, so that no figure grows between two reads; a budget would never refill.
     project = Project(start=start, events_per_hour=EVENTS_PER_HOUR, clock=lambda: NOW)
     with TemporaryDirectory(dir=cache) as folder, Emulator(project, budget=False) as amplitude:
         config = {
