@@ -180,7 +180,9 @@ def key_and_cursor(stream: Mapping[str, Any]) -> tuple[str, str]:
 
 def form(name: str, option: Mapping[str, Any]) -> str:
     """Return what an option's value looks like."""
-    if "enum" in option:
+    if option.get("airbyte_secret"):
+        words = "text"
+    elif "enum" in option:
         words = " or ".join(f"`{value}`" for value in option["enum"])
     elif "minimum" in option:
         words = f"{option['minimum']} to {option['maximum']:,}"
