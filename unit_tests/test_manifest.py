@@ -41,9 +41,9 @@ def test_the_manifest_has_no_fault() -> None:
             "record_selector.extractor.record_expander.keep: RecordExpander has no such key",
         ),
         (
-            "ExportErrorHandler\n              max_retries: 6",
-            "ExportErrorHandler\n              max_tries: 6",
-            "error_handler.error_handlers[0].max_tries: CustomErrorHandler has no such key",
+            "ExportErrorHandler\n          max_retries: 6",
+            "ExportErrorHandler\n          max_tries: 6",
+            "events.retriever.requester.error_handler.max_tries: CustomErrorHandler has no such key",
         ),
         ("components.ExportDecoder", "components.ZipDecoder", "`class_name` names no class"),
         (
