@@ -606,8 +606,10 @@ TIMESTAMP_FIELDS = (
     "server_upload_time",
     "user_creation_time",
 )
-MAX_DEPTH = 900
-"""Levels of nesting that every runtime can write: Python's limit is 1,000 calls."""
+MAX_DEPTH = 1_024
+"""Levels of nesting that orjson reads, and that every runtime can write."""
+# json, which writes what orjson cannot, may recurse as deep as orjson reads.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * MAX_DEPTH))
 _TIMESTAMP = re.compile(
     r"(\d{4})[-:/](\d{2})[-:/](\d{2})"
     r"(?:[ T](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))? ?(?:Z|UTC|([+-])(\d{2})(?::?(\d{2}))?)?)?",
@@ -636,13 +638,6 @@ def rfc3339(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    # Nearly every time has this form, and the pattern would cost five times as much.
-    if len(value) == 26 and value[4] == value[7] == "-" and value[10] == " " and value[19] == ".":
-        try:
-            if datetime.fromisoformat(value).tzinfo is None:
-                return f"{value[:10]}T{value[11:]}+00:00"
-        except ValueError:
-            pass
     match = _TIMESTAMP.fullmatch(value.strip())
     if match is None:
         return value
@@ -673,6 +668,7 @@ def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, An
     Raises:
         BadLineError: the line is no JSON object, or is nested too deeply.
     """
+    from_iso = datetime.fromisoformat
     try:
         event = orjson.loads(line)
         if exact and has_long_number(line) and _has_rounded_integer(event):
@@ -683,11 +679,25 @@ def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, An
         event = _parse_exactly(line, repairs)
     if type(event) is not dict:
         raise BadLineError("is not a JSON object")
-    if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(event) > MAX_DEPTH:
-        raise BadLineError(f"is nested more than {MAX_DEPTH} levels deep")
     for field in TIMESTAMP_FIELDS:
-        if (value := event.get(field)) is not None:
-            event[field] = rfc3339(value)
+        value = event.get(field)
+        if value is None:
+            continue
+        # Nearly every time has this form, and the pattern would cost five times as much.
+        if (
+            type(value) is str
+            and len(value) == 26
+            and value[10] == " "
+            and value[4] == value[7] == "-"
+            and value[19] == "."
+        ):
+            try:
+                if from_iso(value).tzinfo is None:
+                    event[field] = f"{value[:10]}T{value[11:]}+00:00"
+                    continue
+            except ValueError:
+                pass
+        event[field] = rfc3339(value)
     return event
 
 
@@ -721,17 +731,20 @@ def _parse_exactly(line: bytes, repairs: Counter[str]) -> Any:
         return found
 
     try:
-        return json.loads(
+        value = json.loads(
             _ESCAPE.sub(replace, line).decode(),
             parse_constant=refuse,
             parse_float=number,
             parse_int=partial(number, kind=int),
             object_pairs_hook=unique,
         )
-    except RecursionError as error:
-        raise BadLineError(f"is nested more than {MAX_DEPTH} levels deep") from error
+    except RecursionError:
+        value = None
     except ValueError as error:
         raise BadLineError("is not a JSON object") from error
+    if value is None or _depth(value) > MAX_DEPTH:
+        raise BadLineError(f"is nested more than {MAX_DEPTH:,} levels deep")
+    return value
 
 
 def _has_rounded_integer(value: Any) -> bool:
@@ -1355,7 +1368,15 @@ class ExportDecoder(Decoder):
             NoArchiveError: the body is no zip.
         """
         write = write or partial(DiskSpace(sys.maxsize).write, None)
-        file = TemporaryFile(prefix="source-amplitude-", buffering=0)  # noqa: SIM115 - handed on
+        try:
+            file = TemporaryFile(prefix="source-amplitude-", buffering=0)  # noqa: SIM115 - handed on
+        except OSError as error:
+            raise AirbyteTracedException(
+                message=f"No file can be made in the folder for temporary files ({error.strerror}): set"
+                " TMPDIR to a folder with some gigabytes of free space.",
+                internal_message="no temporary file",
+                failure_type=FailureType.config_error,
+            ) from error
         try:
             with response:
                 for chunk in response.iter_content(CHUNK_BYTES):
@@ -1388,9 +1409,11 @@ class ExportDecoder(Decoder):
 def no_archive(response: requests.Response, beginning: bytes) -> NoArchiveError:
     """What to say of a response of 200 that is no archive."""
     try:
-        words = error_text_of(json.loads(beginning))
-    except ValueError:
+        body = json.loads(beginning)
+        words = body if isinstance(body, str) else error_text_of(body)
+    except (ValueError, RecursionError):
         words = ""
+    words = " ".join(words[:300].split())
     kind = "empty" if not beginning else "a page" if beginning.lstrip()[:1] == b"<" else "no zip"
     status = response.status_code
     return NoArchiveError(
@@ -1510,6 +1533,8 @@ class ExportRetriever(Retriever):
             halves = list(part.pieces(-(-part.hours // 2)))
             try:
                 with self._archives, ExitStack() as stack:
+                    if self._stopped:
+                        break
                     archive, complete = self._download(part, stack)
                     with self._turn:
                         yield from self._read_archive(part, archive, complete, failures)
@@ -1600,12 +1625,12 @@ class ExportRetriever(Retriever):
                 self._disk.wait()
             except DamagedArchiveError as error:
                 attempts[type(error)] += 1
-                if attempts[type(error)] >= DOWNLOAD_ATTEMPTS:
+                if attempts[type(error)] >= DOWNLOAD_ATTEMPTS or self._stopped:
                     raise
                 time.sleep(2 ** attempts[type(error)])
             except NoArchiveError as error:
                 attempts[type(error)] += 1
-                if attempts[type(error)] >= ANSWER_ATTEMPTS:
+                if attempts[type(error)] >= ANSWER_ATTEMPTS or self._stopped:
                     raise
                 time.sleep(error.wait_seconds or 5 * 2 ** attempts[type(error)])
 
@@ -1773,6 +1798,7 @@ class ExportRetriever(Retriever):
         window = member.window or part
         lower = self._from if window.holds(self._from) else ""
         upper = self._until if window.holds(self._until) else FOREVER
+        plain = not (old or lower) and upper == FOREVER
         repairs: Counter[str] = Counter()
         number = position = crc = count = 0
         if any(e.length >= member.length and e.until >= upper for _, e in old):
@@ -1784,13 +1810,17 @@ class ExportRetriever(Retriever):
             failure: BadLineError | None = None
             for line in block.lines:
                 number += 1
-                emitted = max((e.until for _, e in old if e.length > position), default="")
                 try:
                     if line is None:
                         raise BadLineError("is too long")
-                    event = None if emitted == FOREVER else parse_event(line, exact, repairs)
-                    if event is not None and is_wanted(event, lower, upper, emitted):
-                        events.append(event)
+                    if plain:
+                        if (event := parse_event(line, exact, repairs)) is not None:
+                            events.append(event)
+                    else:
+                        emitted = max((e.until for _, e in old if e.length > position), default="")
+                        event = None if emitted == FOREVER else parse_event(line, exact, repairs)
+                        if event is not None and is_wanted(event, lower, upper, emitted):
+                            events.append(event)
                 except BadLineError as error:
                     if not self._skip:
                         failure = BadLineError(
@@ -1859,8 +1889,6 @@ def is_wanted(event: Mapping[str, Any], lower: str, upper: str, emitted: str) ->
 
     Without a time that can be read, it is wanted when its line is first seen.
     """
-    if not lower and not emitted and upper == FOREVER:
-        return True
     uploaded = event.get("server_upload_time")
     if not isinstance(uploaded, str) or rfc3339(uploaded) != uploaded or uploaded[-6:] != "+00:00":
         return not emitted

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,12 +13,18 @@ from typing import Any
 
 import pytest
 import time_machine
+import yaml
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.sources.declarative import concurrent_declarative_source
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
+    ConcurrentDeclarativeSource,
+)
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from hypothesis import settings
 
 from emulator import Emulator, Project
 from source_amplitude.entrypoint import Entrypoint, source_for
+from source_amplitude.source import MANIFEST_PATH
 from unit_tests.protocol import DAILY, STREAMS, Output, catalog, config_for, options
 
 __all__ = ["DAILY", "NOW", "STREAMS", "Clock", "Output", "Run", "catalog", "config_for"]
@@ -41,6 +48,27 @@ def component_schema_is_read_once() -> Iterator[None]:
         yield
 
 
+def package(arguments: list[str]) -> AirbyteEntrypoint:
+    """The connector as its console script runs it."""
+    return Entrypoint(source_for(arguments))
+
+
+def manifest_alone(arguments: list[str]) -> AirbyteEntrypoint:
+    """The manifest and its components as `source-declarative-manifest` runs them, in this process."""
+    catalog, config, state = (
+        AirbyteEntrypoint.extract_catalog(arguments),
+        AirbyteEntrypoint.extract_config(arguments),
+        AirbyteEntrypoint.extract_state(arguments),
+    )
+    source = ConcurrentDeclarativeSource(
+        catalog=ConcurrentDeclarativeSource.read_catalog(catalog) if catalog else None,
+        config=ConcurrentDeclarativeSource.read_config(config) if config else None,
+        state=ConcurrentDeclarativeSource.read_state(state) if state else None,
+        source_config=yaml.load(MANIFEST_PATH.read_text(), yaml.CSafeLoader),
+    )
+    return AirbyteEntrypoint(source)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run a command of the connector in this process."""
@@ -53,6 +81,7 @@ def run(tmp_path: Path) -> Run:
         take: int | None = None,
         debug: bool = False,
         watch: Callable[[dict[str, Any]], None] | None = None,
+        runtime: str = "package",
     ) -> Output:
         files: dict[str, Any] = {"config": config}
         if command == "read":
@@ -66,13 +95,17 @@ def run(tmp_path: Path) -> Run:
         )
         logging.getLogger("airbyte").addHandler(handler)
         try:
-            entrypoint = Entrypoint(source_for(arguments))
+            build = {"package": package, "manifest": manifest_alone}[runtime]
+            entrypoint = build(arguments)
             lines = entrypoint.run(entrypoint.parse_args(arguments))
             for line in lines:
                 output.messages.append(json.loads(line))
                 if watch:
                     watch(output.messages[-1])
                 if take is not None and len(output.messages) >= take:
+                    # The package ends its workers; those of the CDK end with what they have to do.
+                    if runtime == "manifest":
+                        deque(lines, maxlen=0)
                     lines.close()  # type: ignore[attr-defined]
                     break
         except AirbyteTracedException as error:
@@ -123,3 +156,15 @@ def amplitude(project: Project) -> Iterator[Emulator]:
 @pytest.fixture
 def config(amplitude: Emulator) -> dict[str, Any]:
     return config_for(amplitude)
+
+
+@pytest.fixture(params=["package", "manifest"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Where a test of events runs: in the package, and in the manifest with its components alone."""
+    return str(request.param)
+
+
+@pytest.fixture
+def hour(config: dict[str, Any]) -> dict[str, Any]:
+    """A config that asks for one hour of events."""
+    return {**config, "start_date": "2024-01-01T05:00:00Z", "end_date": "2024-01-01T06:00:00Z"}

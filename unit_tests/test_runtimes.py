@@ -24,7 +24,7 @@ import yaml
 from airbyte_cdk.cli.source_declarative_manifest import _run
 
 from emulator import Emulator, Project
-from source_amplitude.components import parse_hour
+from source_amplitude.components import HOUR
 from unit_tests.conftest import NOW, STREAMS, Clock, Output, Run, catalog
 
 PACKAGE = Path(__file__).parent.parent / "source_amplitude"
@@ -367,35 +367,24 @@ def test_the_resolved_manifest_has_every_stream_and_no_reference(
             assert '"#/' not in text
 
 
-@pytest.mark.parametrize(
-    ("lookback", "late"),
-    [(6, {"20240103T03": 7, "20240103T07": 3}), (0, {"20240103T09": 2})],
-)
-def test_two_syncs_of_events_lose_nothing_and_repeat_the_last_hour_and_the_look_back_at_most(
-    tmp_path: Path,
-    project: Project,
-    recent: dict[str, Any],
-    clock: Clock,
-    lookback: int,
-    late: dict[str, int],
+@pytest.mark.parametrize("runtime", [ByPath, ByConfig], indirect=True)
+def test_syncs_of_events_lose_nothing_and_repeat_nothing_and_share_their_state_with_the_package(
+    runtime: ByPath, project: Project, recent: dict[str, Any], clock: Clock, run: Run
 ) -> None:
-    project.late_hours = late
-    config = {**recent, "lookback_hours": lookback, "request_time_range": 4}
-    events = catalog("events")
-    runtime = ByPath(tmp_path)
-    first = runtime.run("read", config, catalog=events)
-    clock.set(later := NOW + timedelta(hours=2))
-
-    second = runtime.run("read", config, later, catalog=events, state=first.state)
+    project.late_hours = {"20240103T07": 3}
+    project.repack = True
+    config = {**recent, "request_time_range": 4}
+    moments = [NOW + timedelta(hours=2 * number) for number in range(4)]
+    outputs: list[Output] = []
+    for number, now in enumerate(moments):
+        clock.set(now)
+        state = outputs[-1].state if outputs else []
+        if number == 2:
+            outputs.append(run("read", config, ("events",), state))
+        else:
+            outputs.append(runtime.run("read", config, now, catalog=catalog("events"), state=state))
 
     midnight = datetime(2024, 1, 3, tzinfo=timezone.utc)
-    hours = [midnight + timedelta(hours=hour) for hour in range(12)]
-    uploaded = {event["uuid"] for hour in hours for event in project.events(hour)}
-    before, after = (
-        {record["uuid"]: record["server_upload_time"] for record in output.records("events")}
-        for output in (first, second)
-    )
-    assert len(before) < len({*before, *after})
-    assert {*before, *after} == uploaded
-    oldest = parse_hour(max(before.values())) - timedelta(hours=lookback)
-    assert min(after.values()) >= oldest.isoformat()
+    uploaded = [e["uuid"] for n in range(16) for e in project.events(midnight + n * HOUR)]
+    read = [record["uuid"] for output in outputs for record in output.records("events")]
+    assert sorted(read) == sorted(uploaded)

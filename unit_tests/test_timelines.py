@@ -1,4 +1,7 @@
-"""Syncs over days, with data that comes late, and side by side: each event once, none early."""
+"""Syncs over days, with data that comes late, and side by side: each event once, none early.
+
+Any sync may run in another runtime than the one before.
+"""
 
 import random
 from collections import Counter
@@ -18,6 +21,12 @@ LATE: dict[str, Any] = {
     "late_members": {("20240102T09", 1): 3},
     "empty_hours": {"20240101T07", "20240101T08", "20240103T01"},
 }
+REPACKED: dict[str, Any] = {
+    **LATE,
+    "repack": True,
+    "gzip_streams": 2,
+    "grow": {("20240101T12", 0): 2, ("20240102T12", 1): 4},
+}
 
 
 def hours(kind: str) -> list[int]:
@@ -35,14 +44,19 @@ def hours(kind: str) -> list[int]:
 
 
 def simulate(
-    run: Run, clock: Clock, amplitude: Emulator, config: dict[str, Any], moments: list[datetime]
+    run: Run,
+    clock: Clock,
+    config: dict[str, Any],
+    moments: list[datetime],
+    runtimes: list[str],
 ) -> Counter[str]:
     """Sync at each moment with the state of the one before; how often each event came."""
     seen: Counter[str] = Counter()
     state: list[dict[str, Any]] = []
-    for now in moments:
+    for number, now in enumerate(moments):
         clock.set(now)
-        output = run("read", config, ("events",), state)
+        runtime = runtimes[number % len(runtimes)]
+        output = run("read", config, ("events",), state, runtime=runtime)
         assert output.error is None
         for event in output.records("events"):
             uploaded = datetime.fromisoformat(event["server_upload_time"])
@@ -53,16 +67,29 @@ def simulate(
 
 
 @pytest.mark.parametrize("kind", ["hourly", "irregular", "daily"])
-@pytest.mark.parametrize("late", [{}, LATE], ids=["on time", "late"])
+@pytest.mark.parametrize("late", [{}, LATE, REPACKED], ids=["on time", "late", "packed again"])
+@pytest.mark.parametrize(
+    "runtimes",
+    [
+        pytest.param(["package"], id="package", marks=pytest.mark.integration),
+        pytest.param(["manifest"], id="manifest", marks=pytest.mark.integration),
+        pytest.param(["package", "manifest", "manifest"], id="in turn"),
+    ],
+)
 def test_72_hours_of_syncs_lose_nothing_and_repeat_nothing(
-    run: Run, clock: Clock, config: dict[str, Any], kind: str, late: dict[str, Any]
+    run: Run,
+    clock: Clock,
+    config: dict[str, Any],
+    kind: str,
+    late: dict[str, Any],
+    runtimes: list[str],
 ) -> None:
     project = Project(seed=3, start="2024-01-01T00:00:00Z", events_per_hour=4, **late)
     with Emulator(project) as amplitude:
         config["api_url"], config["api_key"] = amplitude.url, amplitude.api_key
         config["secret_key"] = amplitude.secret_key
         moments = [START + timedelta(hours=h, minutes=20) for h in (*hours(kind), 96)]
-        seen = simulate(run, clock, amplitude, config, moments)
+        seen = simulate(run, clock, config, moments, runtimes)
 
     last = START + timedelta(hours=96 - 3)
     expected = {
@@ -92,7 +119,15 @@ def test_any_timeline_gives_each_event_once(run: Run, clock: Clock, data: st.Dat
             )
         ),
         empty_hours=data.draw(st.sets(st.sampled_from(day), max_size=4)),
+        grow=data.draw(
+            st.dictionaries(
+                st.tuples(st.sampled_from(day), st.integers(0, 1)), st.integers(1, 5), max_size=3
+            )
+        ),
+        repack=data.draw(st.booleans()),
+        gzip_streams=data.draw(st.integers(1, 3)),
     )
+    runtimes = st.sampled_from(["package", "manifest"])
     gaps = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=5))
     window = data.draw(st.sampled_from([1, 3, 24]))
     seen: Counter[str] = Counter()
@@ -123,13 +158,14 @@ def test_any_timeline_gives_each_event_once(run: Run, clock: Clock, data: st.Dat
                 ]
             )
             take = None if last else data.draw(st.none() | st.integers(0, 120))
-            output = run("read", config, ("events",), state, take=take)
+            runtime = data.draw(runtimes)
+            output = run("read", config, ("events",), state, take=take, runtime=runtime)
             promised(output, cut=take is not None)
             seen.update(event["uuid"] for event in output.records("events"))
             state = output.state or state
         clock.set(now + timedelta(hours=12))
         amplitude.faults = []
-        output = run("read", config, ("events",), state)
+        output = run("read", config, ("events",), state, runtime=data.draw(runtimes))
         assert output.error is None
         seen.update(event["uuid"] for event in output.records("events"))
     for hour in day:
@@ -143,13 +179,17 @@ CUTS = st.lists(
 )
 
 
-@given(cuts=CUTS, window=st.sampled_from([1, 5, 24]))
+@given(
+    cuts=CUTS,
+    window=st.sampled_from([1, 5, 24]),
+    runtime=st.sampled_from(["package", "manifest"]),
+)
 @settings(
     max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_cutting_into_connections_gives_each_event_once(
-    run: Run, clock: Clock, cuts: list[int], window: int
+    run: Run, clock: Clock, cuts: list[int], window: int, runtime: str
 ) -> None:
     project = Project(seed=5, start="2024-01-01T00:00:00Z", events_per_hour=2)
     edges = [f"{START + timedelta(seconds=s):%Y-%m-%dT%H:%M:%SZ}" for s in sorted({0, *cuts})]
@@ -165,7 +205,7 @@ def test_any_cutting_into_connections_gives_each_event_once(
         clock.set(START + timedelta(hours=60, minutes=30))
         for start, end in zip(edges, [*edges[1:], ""], strict=True):
             config |= {"start_date": start, "end_date": end}
-            output = run("read", config, ("events",))
+            output = run("read", config, ("events",), runtime=runtime)
             assert output.error is None
             seen.update(event["uuid"] for event in output.records("events"))
             state = output.state

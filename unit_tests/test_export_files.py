@@ -1,0 +1,100 @@
+"""Files of the export that grow, change, are packed again, or have bad lines.
+
+Each in the package and in the manifest alone.
+"""
+
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from emulator import Emulator, Project
+from unit_tests.archives import lines
+from unit_tests.conftest import Clock, Output, Run
+from unit_tests.events import event, messages, serve, uuids
+from unit_tests.protocol import config_for
+
+
+def test_a_bad_line_holds_back_neither_the_lines_before_it_nor_the_other_files(
+    run: Run, config: dict[str, Any], amplitude: Emulator, runtime: str
+) -> None:
+    good = [lines(event(f"{n}")) for n in range(1500)]
+    spoilt = b"".join(good[:1400]) + b'{"half": \n' + b"".join(good[1401:])
+    other = b"".join(lines(event(f"other {n}")) for n in range(500))
+    serve(amplitude, spoilt, other)
+    bounds = {"start_date": "2024-01-01T05:00:00Z", "end_date": "2024-01-01T07:00:00Z"}
+    fail, skip = ({**config, **bounds, "on_bad_record": mode} for mode in ("fail", "skip"))
+
+    outputs = [run("read", fail, ("events",), runtime=runtime)]
+    for each in (fail, fail, skip, skip):
+        outputs.append(run("read", each, ("events",), outputs[-1].state, runtime=runtime))
+
+    assert [len(output.records("events")) for output in outputs] == [1900, 0, 0, 99, 0]
+    assert set(Counter(uuids(*outputs)).values()) == {1}
+    assert all("Line 1,401 of the file" in messages(output) for output in outputs[:3])
+    assert outputs[3].error is None
+
+
+def test_a_file_that_grows_gives_what_is_new_and_a_file_packed_again_nothing(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
+) -> None:
+    first, second, third = (lines(*[event(f"{k}{n}") for n in range(5)]) for k in "abc")
+    serve(amplitude, first, second)
+    outputs = [run("read", hour, ("events",), runtime=runtime)]
+    for members in ([second, first], [first + third, second], [second, first + third]):
+        serve(amplitude, *members)
+        outputs.append(run("read", hour, ("events",), outputs[-1].state, runtime=runtime))
+
+    assert [len(output.records("events")) for output in outputs] == [10, 0, 5, 0]
+
+
+@pytest.mark.parametrize("name", ["renamed", "2024-01-01_5#99", "x_2024-01-01_05"])
+def test_a_file_is_known_by_any_name(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, name: str
+) -> None:
+    serve(amplitude, lines(event("a"), event("b")))
+    first = run("read", hour, ("events",), runtime=runtime)
+    serve(amplitude, lines(event("a"), event("b")), name=name)
+    second = run("read", hour, ("events",), first.state, runtime=runtime)
+    third = run("read", hour, ("events",), second.state, runtime=runtime)
+
+    assert [uuids(output) for output in (first, second, third)] == [["a", "b"], [], []]
+
+
+def test_a_file_that_is_changed_otherwise_is_read_again_and_the_log_says_which(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
+) -> None:
+    serve(amplitude, lines(event("a"), event("b")), lines(event("c")))
+    first = run("read", hour, ("events",), runtime=runtime)
+    serve(amplitude, lines(event("a", changed=True), event("b")), lines(event("c")))
+    second = run("read", hour, ("events",), first.state, runtime=runtime)
+    third = run("read", hour, ("events",), second.state, runtime=runtime)
+
+    assert [uuids(output) for output in (first, second, third)] == [["a", "b", "c"], ["a", "b"], []]
+    (log,) = [log for log in second.logs if "has changed the export of 20240101T05" in log]
+    assert "1 of 2 files" in log
+    assert "2 events are emitted again" in log
+    assert third.error is None
+
+
+def test_a_file_of_a_day_is_read_once_and_within_the_bounds(
+    run: Run, config: dict[str, Any], clock: Clock, runtime: str
+) -> None:
+    project = Project(start="2014-10-31T00:00:00Z", events_per_hour=1, members_per_hour=1)
+    with Emulator(project) as amplitude:
+        base = {**config_for(amplitude), "request_time_range": 7}
+        days = [
+            ("2014-11-01T07:00:00Z", "2014-11-02T12:00:00Z"),
+            ("2014-11-01T07:00:00Z", "2014-11-03T00:00:00Z"),
+        ]
+        outputs: list[Output] = []
+        for start, end in days:
+            state = outputs[-1].state if outputs else []
+            bounded = {**base, "start_date": start, "end_date": end}
+            outputs.append(run("read", bounded, ("events",), state, runtime=runtime))
+
+    first = datetime(2014, 11, 1, 7, tzinfo=timezone.utc)
+    expected = [e["uuid"] for n in range(41) for e in project.events(first + timedelta(hours=n))]
+    assert uuids(*outputs) == sorted(expected)
+    assert len(outputs[0].records("events")) == 29
