@@ -25,12 +25,17 @@ class RecordBatch(AirbyteMessage):
 
 
 def serialize_record(stream: str, data: Mapping[str, Any], emitted_at: int) -> bytes:
-    """A record message as JSON, without a line end; nulls of `data` are kept.
+    """A record message as JSON in one line without its end; nulls are kept, and integers are exact.
 
+    Half a surrogate pair, which JSON can spell and UTF-8 cannot, becomes U+FFFD.
     `emitted_at` is in milliseconds since 1970.
     """
-    record = {"stream": stream, "data": data, "emitted_at": emitted_at}
+    message = {
+        "type": "RECORD",
+        "record": {"stream": stream, "data": data, "emitted_at": emitted_at},
+    }
     try:
-        return orjson.dumps({"type": "RECORD", "record": record})
-    except TypeError:  # a lone surrogate, which JSON has and UTF-8 has not
-        return json.dumps({"type": "RECORD", "record": record}, separators=(",", ":")).encode()
+        return orjson.dumps(message)
+    except TypeError:  # an integer of more than 64 bits, or half a surrogate pair
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
