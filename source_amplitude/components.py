@@ -164,6 +164,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
                 return SUCCESS_RESOLUTION
             if response.status_code not in (408, 429) and response.status_code < 500:
                 raise self.refusal(response)
+        elif obstacle := _obstacle(response):
+            raise self.failure(FailureType.config_error, obstacle)
         return self.retry(response)
 
     @property
@@ -194,7 +196,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
                 " goes on from here; check proxies between here and Amplitude."
             )
         if tries > 1:
-            last = type(response).__name__
+            last = _problem(response)
             if isinstance(response, requests.Response):
                 last = f"{response.status_code}{_said(response)}"
             return (
@@ -202,10 +204,9 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
                 " sync goes on from here; if it stays, look at Amplitude's status page."
             )
         if not isinstance(response, requests.Response):
-            host = urlsplit(str(getattr(getattr(response, "request", None), "url", ""))).netloc
             return (
-                f"Amplitude cannot be reached at {host} ({type(response).__name__}). Check the network and"
-                " the data region, then test again."
+                f"Amplitude cannot be reached at {_host(response)} ({_problem(response)}). Check the network"
+                " and the data region, then test again."
             )
         if response.status_code == 429:
             return (
@@ -221,6 +222,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         """The error for an answer of 4xx."""
         status, said = response.status_code, _said(response)
         words = said.lower()
+        if status == 407:
+            return self.failure(FailureType.config_error, PROXY_REFUSES)
         if status == 401 or (status == 403 and re.search(r"key|secret|credential", words)):
             return self.failure(
                 FailureType.config_error,
@@ -265,6 +268,38 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
                 f" ({response.status_code}{_said(response)}). Nothing was read; try again, and open an issue"
                 " if it stays.",
             )
+
+
+PROXY_REFUSES = (
+    "The proxy between here and Amplitude asks for a user and a password (407): put them into its address"
+    " (HTTPS_PROXY=http://user:password@host:port)."
+)
+
+
+def _obstacle(error: Exception | None) -> str:
+    """What keeps every request from Amplitude until somebody removes it; empty for what may pass."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            f"The certificate of {_host(error)} is not trusted, so nothing was requested. If a proxy of your"
+            " network answers in its place, let REQUESTS_CA_BUNDLE name a file with the proxy's certificate."
+        )
+    if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
+        return PROXY_REFUSES
+    return ""
+
+
+def _problem(error: Any) -> str:
+    """Why there is no response, in words where the exception's name says little."""
+    if "Failed to resolve" in str(error):
+        return "a name that does not resolve"
+    if isinstance(error, requests.Timeout):
+        return "no response in time"
+    return type(error).__name__
+
+
+def _host(error: Any) -> str:
+    """The host that was asked."""
+    return urlsplit(str(getattr(getattr(error, "request", None), "url", ""))).netloc
 
 
 def error_text(response: requests.Response) -> str:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,12 @@ DOWNLOADS = 4
 """Requests in flight of the five that Amplitude allows a project; the fifth is the daily streams'."""
 CHECK_STREAMS = ("events_list", "annotations", "cohorts")
 """Streams that the check asks for, one cheap request each; the first is on every plan."""
+CHECK_SECONDS = 50
+"""How long a check waits for them: a person does, and a platform gives up after some minutes."""
 
 
 def load_manifest() -> dict[str, Any]:
-    """The manifest as this process runs it: workers that may wait, and one error handler for all streams."""
+    """The manifest as this process runs it: workers that may wait, and the same requester for all lists."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document: dict[str, Any] = yaml.load(MANIFEST_PATH.read_text("utf-8"), loader)
     document["concurrency_level"]["default_concurrency"] = ARCHIVES + len(document["streams"])
@@ -46,8 +49,9 @@ def load_manifest() -> dict[str, Any]:
     events["class_name"] = (
         f"{BatchingExportRetriever.__module__}.{BatchingExportRetriever.__name__}"
     )
-    # The one that it declares is for the Connector Builder's check, which brings no custom component.
-    del document["definitions"]["events_list"]["retriever"]["requester"]["error_handler"]
+    requester = document["definitions"]["events_list"]["retriever"]["requester"]
+    for key in ("error_handler", "connect_timeout_in_seconds", "read_timeout_in_seconds"):
+        del requester[key]  # they are for the Connector Builder's check
     return document
 
 
@@ -102,26 +106,26 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         return [self._adapt(stream) for stream in streams]
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
-        """Check the keys, asking nothing twice.
+        """Check the keys within `CHECK_SECONDS`, asking nothing twice.
 
-        A stream that the plan lacks is named in the message; the check fails when all of them fail.
+        A stream that cannot be read is named in the message; the check fails when none can.
         """
         source = SourceAmplitude(None, {**config, "ask_again": False}, None)
         streams = {stream.name: stream for stream in source.streams(config)}
-        messages: dict[str, str] = {}
-        for name in CHECK_STREAMS:
-            try:
-                for partition in streams[name].generate_partitions():
-                    next(iter(partition.read()), None)
-            except AirbyteTracedException as error:
-                messages[name] = str(error.message)
+        pool = ThreadPoolExecutor(len(CHECK_STREAMS))
+        probes = {name: pool.submit(_read_first_record, streams[name]) for name in CHECK_STREAMS}
+        wait(probes.values(), timeout=CHECK_SECONDS)
+        pool.shutdown(wait=False)
+        messages = [
+            message
+            for name, probe in probes.items()
+            if (message := probe.result() if probe.done() else _no_answer(name))
+        ]
         if len(messages) == len(CHECK_STREAMS):
-            first = messages[CHECK_STREAMS[0]]
-            return AirbyteConnectionStatus(status=Status.FAILED, message=first)
-        for message in messages.values():
+            return AirbyteConnectionStatus(status=Status.FAILED, message=messages[0])
+        for message in messages:
             logger.warning(message)
-        missing = " ".join(messages.values()) or None
-        return AirbyteConnectionStatus(status=Status.SUCCEEDED, message=missing)
+        return AirbyteConnectionStatus(status=Status.SUCCEEDED, message=" ".join(messages) or None)
 
     def read(
         self,
@@ -143,3 +147,25 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             return stream
         daily = isinstance(stream.cursor, ConcurrentCursor)
         return SequentialStream(stream, self._daily_slot if daily else self._export_slots)
+
+
+def _read_first_record(stream: AbstractStream) -> str:
+    """The message of what keeps a stream from being read, empty if nothing does."""
+    try:
+        for partition in stream.generate_partitions():
+            next(iter(partition.read()), None)
+    except AirbyteTracedException as error:
+        return str(error.message)
+    except Exception as error:
+        return (
+            f"Amplitude's response for {stream.name} could not be read ({type(error).__name__});"
+            " open an issue if it stays."
+        )
+    return ""
+
+
+def _no_answer(name: str) -> str:
+    return (
+        f"Amplitude did not answer for {name} within {CHECK_SECONDS} seconds. Check the network and the data"
+        " region, then test again."
+    )

@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from emulator import Emulator, Fault, Project
 from source_amplitude.source import CHECK_STREAMS
 from unit_tests.conftest import DAILY, STREAMS, Clock, Run, catalog, config_for
+from unit_tests.test_options import check_by_the_manifest
 
 PATHS = {
     "active_users": "/api/2/users",
@@ -229,7 +231,7 @@ def test_good_keys_pass_the_check_at_the_cost_of_three_cheap_requests(
     run: Run, config: dict[str, Any], amplitude: Emulator
 ) -> None:
     assert checked(run, config) == ("SUCCEEDED", "")
-    paths = [request.path for request in amplitude.requests]
+    paths = sorted(request.path for request in amplitude.requests)
     assert paths == ["/api/2/events/list", "/api/3/annotations", "/api/3/cohorts"]
     assert sum(request.cost for request in amplitude.requests) == 1
 
@@ -310,6 +312,39 @@ def test_the_check_says_what_passes_without_waiting_for_it(
     assert result == "FAILED"
     assert words in message
     assert clock.slept == []
+
+
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "no list": lambda _: b'{"data": null}',
+    "a page": lambda _: b"<html>",
+    "nothing": lambda _: b"",
+    "numbers": lambda _: b'{"data": [1], "cohorts": [1]}',
+    "nulls": lambda _: b'{"data": [null], "cohorts": [null]}',
+    "empty objects": lambda _: b'{"data": [{}], "cohorts": [{}]}',
+    "texts": lambda _: b'{"data": ["x"], "cohorts": ["x"]}',
+    "no UTF-8": lambda _: b'{"data": [{"id": "\xff"}]}',
+}
+
+
+@pytest.mark.parametrize("oddity", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("odd", [CHECK_STREAMS, *((stream,) for stream in CHECK_STREAMS)], ids=str)
+def test_a_check_ends_with_a_status_whatever_the_lists_hold(
+    run: Run,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    odd: tuple[str, ...],
+    oddity: Callable[[bytes], bytes],
+) -> None:
+    for stream in odd:
+        amplitude.faults.append(Fault(path=PATHS[stream], replace=oddity, times=None))
+
+    output = run("check", config)
+
+    assert output.error is None
+    assert [m["type"] for m in output.messages if m["type"] != "LOG"] == ["CONNECTION_STATUS"]
+    if len(odd) == 1:
+        assert output.messages[-1]["connectionStatus"]["status"] == "SUCCEEDED"
+    assert check_by_the_manifest(config)[0] in ("SUCCEEDED", "FAILED")
 
 
 # -- tables of days --------------------------------------------------------------------------------
