@@ -183,10 +183,9 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         circle = isinstance(response, requests.TooManyRedirects)
         if circle or tries > int(self.max_retries or 0) or not self.config.get("ask_again", True):
             raise self.failure(FailureType.transient_error, self._passing(response, tries))
-        resolution = super().interpret_response(response)
-        if resolution.response_action in (ResponseAction.RETRY, ResponseAction.RATE_LIMITED):
-            return resolution
-        return replace(resolution, response_action=ResponseAction.RETRY)
+        # Nor RATE_LIMITED: the CDK then prints a status of what it calls the stream, which may be a job or
+        # a parent that no catalog has. The log says what is waited for.
+        return replace(super().interpret_response(response), response_action=ResponseAction.RETRY)
 
     def _passing(self, response: requests.Response | Exception | None, tries: int) -> str:
         """The message for a transient failure that outlived its retries."""

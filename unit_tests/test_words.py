@@ -15,6 +15,7 @@ from emulator import Emulator, Fault, Project
 from source_amplitude.source import CHECK_STREAMS
 from unit_tests.conftest import DAILY, STREAMS, Clock, Run, catalog, config_for
 from unit_tests.test_options import check_by_the_manifest
+from unit_tests.test_states import read_by_the_manifest
 
 PATHS = {
     "active_users": "/api/2/users",
@@ -217,6 +218,20 @@ def test_the_debug_log_of_a_process_holds_no_body_and_no_header_either(
     assert "DEBUG" in said
     for leaked in ("ana@example.com", "Authorization", "Content-Type"):
         assert leaked not in said
+
+
+def test_no_status_is_of_a_stream_that_the_catalog_has_not(
+    run: Run, config: dict[str, Any], amplitude: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (PATHS["cohort_members"], PATHS["event_types"]):
+        amplitude.faults.append(Fault(path=path, status=429, times=2))
+
+    run("read", config, ("cohort_members", "event_properties"))
+    read_by_the_manifest(config, [], "cohort_members", "event_properties")
+
+    assert all(fault.times == 0 for fault in amplitude.faults)
+    # The CDK prints the status of a rate limit itself, past all other messages.
+    assert "RATE_LIMITED" not in capsys.readouterr().out
 
 
 # -- check -----------------------------------------------------------------------------------------
