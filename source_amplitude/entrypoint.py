@@ -3,6 +3,7 @@
 import base64
 import gc
 import logging
+import os
 import sys
 from argparse import Namespace
 from collections import defaultdict
@@ -11,30 +12,74 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
-from airbyte_cdk.exception_handler import init_uncaught_exception_handler
 from airbyte_cdk.logger import PRINT_BUFFER, is_platform_debug_log_enabled
-from airbyte_cdk.models import AirbyteMessage, ConnectorSpecification
+from airbyte_cdk.models import (
+    AirbyteConnectionStatus,
+    AirbyteMessage,
+    ConnectorSpecification,
+    Status,
+    Type,
+)
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_amplitude import cdk
 from source_amplitude.config import config_error, validate_config
 from source_amplitude.messages import RecordBatch, serialize_record
 from source_amplitude.source import SourceAmplitude
 
 
 def launch(arguments: list[str], deferred: Callable[[], AbstractContextManager[None]]) -> None:
-    """Run one command; each message is written within `deferred`, which no signal interrupts."""
+    """Run one command and end the process; what is written within `deferred` no signal interrupts.
+
+    Exit codes: 0, also of a check that fails, since its message says so; 1 after an error.
+    """
     parsed: Namespace = Entrypoint.parse_args(arguments)
     if not parsed.command:
         sys.exit("source-amplitude: choose spec, check, discover or read; --help says more")
-    init_uncaught_exception_handler(logging.getLogger("airbyte"))
-    entrypoint = Entrypoint(source_for(arguments))
-    # What was built so far stays to the end: the collector need not walk it for every few events.
-    gc.freeze()
+    last: list[str | bytes] = []
+    code = 0
     with PRINT_BUFFER:
-        for message in entrypoint.output(parsed):
-            with deferred():
+        try:
+            entrypoint = Entrypoint(source_for(arguments))
+            # What was built so far stays to the end: the collector need not walk it for every few events.
+            gc.freeze()
+            if parsed.command == "read":
+                for message in entrypoint.output(parsed):
+                    with deferred():
+                        write(message)
+            else:
+                last = list(entrypoint.output(parsed))
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            last = error_messages(error, parsed.command)
+            code = int(parsed.command != "check")
+        # Whoever has the last message may end the process at once: all is done, and nothing has failed.
+        with deferred():
+            for message in last:
                 write(message)
+            PRINT_BUFFER.flush()
+            # Nor is anything waited for: a check leaves behind what did not answer it in time.
+            os._exit(code)
+
+
+def error_messages(error: Exception, command: str) -> list[str | bytes]:
+    """What a command says last when an error has ended it: one message, or none where all has been said."""
+    if cdk.sums_up_failed_streams(error):
+        return []  # Each stream has said so itself; the platform takes the last error for the sync's.
+    traced = error
+    if not isinstance(traced, AirbyteTracedException):
+        traced = AirbyteTracedException.from_exception(
+            error,
+            message=f"The connector failed with {type(error).__name__}; open an issue if it stays.",
+        )
+    message = traced.as_sanitized_airbyte_message()
+    if command == "check" and message.trace and message.trace.error:
+        status = AirbyteConnectionStatus(status=Status.FAILED, message=message.trace.error.message)
+        message = AirbyteMessage(type=Type.CONNECTION_STATUS, connectionStatus=status)
+    return [AirbyteEntrypoint.airbyte_message_to_string(message)]
 
 
 def write(message: str | bytes) -> None:
@@ -75,7 +120,8 @@ class Entrypoint(AirbyteEntrypoint):
     def run(self, parsed_args: Namespace) -> Iterator[str]:
         """Yield the messages of a command, one JSON text each."""
         for output in self.output(parsed_args):
-            yield from [output] if isinstance(output, str) else output.decode().splitlines()
+            # Not `splitlines`, which takes more for a line's end than JSON does.
+            yield from [output] if isinstance(output, str) else output.decode().split("\n")[:-1]
 
     def output(self, parsed_args: Namespace) -> Iterator[str | bytes]:
         """Yield the messages of a command: one JSON text, or many records as whole lines.

@@ -35,10 +35,6 @@ class Termination:
         if self._requested:
             raise Terminated
 
-    def restore(self) -> None:
-        """Give the signal back to Python."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
         self._requested = True
         # Whoever reads the messages may have stopped: then a write never returns.
@@ -50,13 +46,14 @@ class Termination:
 def main() -> None:
     """Run `spec`, `check`, `discover` or `read`; see `--help`."""
     termination = Termination()
-    # Not before the signal is heeded: to import the CDK takes a second.
-    from source_amplitude.entrypoint import launch
-
     try:
+        # Not before the signal is heeded: to import the CDK takes a second.
+        from source_amplitude.entrypoint import launch
+
         launch(sys.argv[1:], termination.deferred)
     except Terminated:
         # Workers may still wait for Amplitude; what they hold on disk has no name and goes with them.
         os._exit(128 + signal.SIGTERM)
-    finally:
-        termination.restore()
+    except BrokenPipeError:
+        # Whoever read the messages has had enough of them: the end that a shell knows from any other program.
+        os._exit(128 + signal.SIGPIPE)

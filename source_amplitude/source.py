@@ -25,6 +25,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_amplitude import cdk
 from source_amplitude.components import UnreadableStateError
+from source_amplitude.config import config_error
 from source_amplitude.export import LIMITS, BatchingExportRetriever, ExportLimits
 from source_amplitude.sequential import SequentialStream
 from source_amplitude.states import FailedStream, read_states
@@ -134,11 +135,23 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         catalog: ConfiguredAirbyteCatalog,
         state: list[AirbyteStateMessage] | None = None,
     ) -> Iterator[AirbyteMessage]:
-        """Yield the messages of a sync."""
+        """Yield the messages of a sync.
+
+        Raises:
+            AirbyteTracedException: config_error, the catalog has streams that the manifest has not;
+                the others have been read.
+        """
+        unknown = _unknown_streams(catalog, self.resolved_manifest)
         try:
             yield from super().read(logger, config, catalog, state)
+        except AirbyteTracedException:
+            if unknown:
+                yield unknown.as_airbyte_message()
+            raise
         finally:
             self.export_limits.close()
+        if unknown:
+            raise unknown
 
     def _adapt(self, stream: AbstractStream) -> AbstractStream:
         if not isinstance(stream, DefaultStream):
@@ -169,3 +182,15 @@ def _no_answer(name: str) -> str:
         f"Amplitude did not answer for {name} within {CHECK_SECONDS} seconds. Check the network and the data"
         " region, then test again."
     )
+
+
+def _unknown_streams(
+    catalog: ConfiguredAirbyteCatalog, manifest: Mapping[str, Any]
+) -> AirbyteTracedException | None:
+    known = {stream["name"] for stream in manifest["streams"]}
+    if unknown := sorted({stream.stream.name for stream in catalog.streams} - known):
+        return config_error(
+            f"The catalog has streams that this source does not: {', '.join(unknown)}. Refresh the schema"
+            " of the connection, or leave them out"
+        )
+    return None

@@ -98,7 +98,7 @@ def catalog(*streams: str) -> dict[str, Any]:
                     "json_schema": {},
                     "supported_sync_modes": ["full_refresh", "incremental"],
                 },
-                "sync_mode": "incremental" if STREAMS[name][1] else "full_refresh",
+                "sync_mode": "incremental" if STREAMS.get(name, ([], None))[1] else "full_refresh",
                 "destination_sync_mode": "append",
             }
             for name in streams

@@ -17,10 +17,13 @@ from airbyte_cdk.sources.streams.concurrent.state_converters.datetime_stream_sta
     CustomFormatConcurrentStreamStateConverter,
 )
 from airbyte_cdk.sources.types import Record, StreamSlice
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from emulator import Emulator, Fault
 from source_amplitude import cdk
 from source_amplitude.sequential import SequentialStream
 from source_amplitude.source import SourceAmplitude
+from unit_tests.conftest import Run
 
 
 def test_what_is_put_into_a_cursors_state_is_emitted_when_a_slice_closes() -> None:
@@ -79,3 +82,15 @@ def test_a_stream_that_is_built_in_another_way_is_an_error(
 
     with pytest.raises(TypeError, match="as SequentialStream"):
         SourceAmplitude(None, config, None).streams(config)
+
+
+def test_a_read_with_failed_streams_ends_with_an_error_that_only_sums_up(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    amplitude.faults.append(Fault(path="/api/3/cohorts", status=403, times=None))
+
+    failed = run("read", config, ("cohorts",)).error
+
+    assert failed is not None
+    assert cdk.sums_up_failed_streams(failed)
+    assert not cdk.sums_up_failed_streams(AirbyteTracedException("another"))
