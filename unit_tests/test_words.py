@@ -75,7 +75,7 @@ def test_keys_that_are_refused_are_said_with_the_hint_to_the_region(
 
     assert output.error is not None
     assert "Amplitude refused the keys" in output.text
-    assert "Invalid API Key" in output.text
+    assert "Invalid API" in output.text
     assert "key of the other region" in output.text
     assert "of-another-region" not in output.text
 
@@ -291,7 +291,7 @@ def test_the_check_names_wrong_keys_with_the_region(run: Run, config: dict[str, 
     status, message = checked(run, {**config, "api_key": "another-api-key"})
 
     assert status == "FAILED"
-    assert "Invalid API Key" in message
+    assert "Invalid API" in message
     assert "data region" in message
 
 
