@@ -10,7 +10,7 @@ NEWEST := $(ENVS)/newest-cdk
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report report-test test test-all test-newest-cdk coverage check metadata fix schemas docs image image-test bench fuzz lock release-check clean
+.PHONY: help setup sync report report-test test test-all test-newest-cdk coverage check metadata fix schemas docs verify image image-test bench fuzz lock release-check clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -65,6 +65,9 @@ schemas: setup ## write source_amplitude/schemas into the manifest's last sectio
 
 docs: setup ## write what the code says into the documentation: streams, options, commands, the scaling table
 	$(BIN)/python -m tools.docs
+
+verify: setup ## ask Amplitude what its documentation leaves open, and compare with the emulator
+	@$(BIN)/python -m tools.verify
 
 image: ## build the image, with docker or buildah
 	$(PYTHON) -m tools.image
