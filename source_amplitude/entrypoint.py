@@ -146,12 +146,19 @@ class Entrypoint(AirbyteEntrypoint):
         catalog = self.source.read_catalog(parsed_args.catalog)
         state = self.source.read_state(parsed_args.state)
         self.source.export_limits.batching = True  # type: ignore[attr-defined] # it is a SourceAmplitude
+        said: set[tuple[str, str | None]] = set()
         for message in self.read(specification, config, catalog, state):
             if isinstance(message, RecordBatch):
                 yield message.payload
                 message.written()
             elif record := message.record:
                 yield serialize_record(record.stream, record.data, record.emitted_at).decode()
+            elif message.trace and (error := message.trace.error):
+                # Requests that are in flight at once fail alike: that is one failure of the stream.
+                failure = (str(error.stream_descriptor), error.message)
+                if failure not in said:
+                    yield self.airbyte_message_to_string(message)
+                said.add(failure)
             else:
                 yield self.airbyte_message_to_string(message)
 

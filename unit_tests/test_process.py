@@ -94,6 +94,16 @@ def test_a_failed_sync_ends_with_its_streams_own_sentence_said_once(
     assert (code, complaints) == (1, "")
 
 
+def test_requests_in_flight_that_fail_alike_are_one_failure_of_each_stream(
+    run: Run, config: dict[str, Any]
+) -> None:
+    output = run("read", {**config, "secret_key": "another"}, ("events", "cohorts"))
+
+    streams = [error["stream_descriptor"]["name"] for error in output.errors]
+    assert sorted(streams) == ["cohorts", "events"]
+    assert all("refused the keys" in error["message"] for error in output.errors)
+
+
 @pytest.mark.parametrize("command", ["discover", "read"])
 def test_a_config_that_cannot_work_is_said_once_and_last(
     start: Start, config: dict[str, Any], command: str
