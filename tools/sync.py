@@ -27,24 +27,20 @@ LOOSE = "Could not determine airbyte type from JSON schema"
 CORE = ["events", "active_users", "average_session_length", "cohorts", "annotations"]
 
 
-def prepare() -> None:
-    """Keep PyAirbyte offline and within the clone; it reads all of this when it is imported."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    PIPE.unlink(missing_ok=True)
-    os.mkfifo(PIPE)
+def confine(folder: Path) -> None:
+    """Keep PyAirbyte offline and its files within a folder; it reads all of this when it is imported."""
     os.environ.update(
         AIRBYTE_OFFLINE_MODE="1",
         DO_NOT_TRACK="1",
         NO_LIVE_PROGRESS="1",  # progress.py shows it, on a terminal and elsewhere
-        TMPDIR=str(CACHE),
-        HOME=str(CACHE),
-        AIRBYTE_PROJECT_DIR=str(CACHE),
-        AIRBYTE_CACHE_ROOT=str(CACHE),
-        AIRBYTE_LOGGING_ROOT=str(CACHE),
-        SYNC_PROGRESS=str(PIPE),
+        TMPDIR=str(folder),
+        HOME=str(folder),
+        AIRBYTE_PROJECT_DIR=str(folder),
+        AIRBYTE_CACHE_ROOT=str(folder),
+        AIRBYTE_LOGGING_ROOT=str(folder),
     )
-    tempfile.tempdir = str(CACHE)
-    os.chdir(CACHE)
+    tempfile.tempdir = str(folder)
+    os.chdir(folder)
     # Google's libraries, which PyAirbyte imports, announce when they will drop this Python.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
 
@@ -114,22 +110,28 @@ class Follower(threading.Thread):
                     self.counted = content
 
 
-def table(source: Any, cache: Any, began: datetime, counted: dict[str, int]) -> str:
-    """Word one line per stream with its rows, and each disagreement with the connector's count."""
+def rows_of(cache: Any, stream: str, began: datetime, newest: str = "'-'") -> tuple[int, int, Any]:
+    """Return a stream's rows in the cache, those of them extracted since `began` (UTC), and the newest."""
     from sqlalchemy import text
 
+    query = (
+        f"select count(*), count(*) filter (where _airbyte_extracted_at >= :began), {newest}"
+        f" from {cache.schema_name}.{stream}"
+    )
+    with cache.get_sql_engine().connect() as connection:
+        count, new, last = connection.execute(text(query), {"began": began}).one()
+    return count, new, last
+
+
+def table(source: Any, cache: Any, began: datetime, counted: dict[str, int]) -> str:
+    """Word one line per stream with its rows, and each disagreement with the connector's count."""
     rows, remarks = [("stream", "rows", "new", "newest")], []
     for stream in source.discovered_catalog.streams:
         name = stream.name
         if name not in source.get_selected_streams():
             continue
         newest = f"max({stream.default_cursor_field[0]})" if stream.default_cursor_field else "'-'"
-        query = (
-            f"select count(*), count(*) filter (where _airbyte_extracted_at >= :began), {newest}"
-            f" from {cache.schema_name}.{name}"
-        )
-        with cache.get_sql_engine().connect() as connection:
-            count, new, last = connection.execute(text(query), {"began": began}).one()
+        count, new, last = rows_of(cache, name, began, newest)
         rows.append((name, f"{count:,}", f"{new:,}", str(last)))
         if new != counted.get(name, 0):
             remarks.append(
@@ -147,7 +149,11 @@ def table(source: Any, cache: Any, began: datetime, counted: dict[str, int]) -> 
 
 def main() -> int:
     """Sync once; print one sentence and return 1 if that fails."""
-    prepare()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    PIPE.unlink(missing_ok=True)
+    os.mkfifo(PIPE)
+    os.environ["SYNC_PROGRESS"] = str(PIPE)
+    confine(CACHE)
     import airbyte as ab
     import airbyte.types
     from airbyte.exceptions import PyAirbyteError

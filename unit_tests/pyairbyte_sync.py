@@ -1,14 +1,16 @@
-"""One sync through PyAirbyte: `python pyairbyte_sync.py JOB`, in a process and a folder of its own.
+"""One sync through PyAirbyte: `python -m unit_tests.pyairbyte_sync JOB`, in a process of its own.
 
-PyAirbyte reads its settings when it is imported, prints as it goes, and keeps files where it stands.
-JOB is a JSON file. The last line printed says how many records each stream gave.
+PyAirbyte reads its settings when it is imported, prints as it goes, and keeps files in its folder.
+JOB is a JSON file. The last line printed says how many rows each stream's records became.
 """
 
 import json
-import os
 import signal
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
+
+from tools.sync import confine, rows_of
 
 LIMIT_SECONDS = 120
 
@@ -16,20 +18,11 @@ LIMIT_SECONDS = 120
 def main() -> None:
     """Sync the job's streams from its executable into its database."""
     signal.alarm(LIMIT_SECONDS)
-    folder = str(Path.cwd())
-    os.environ.update(
-        AIRBYTE_OFFLINE_MODE="1",
-        DO_NOT_TRACK="1",
-        NO_LIVE_PROGRESS="1",
-        TMPDIR=folder,
-        HOME=folder,
-        AIRBYTE_PROJECT_DIR=folder,
-        AIRBYTE_CACHE_ROOT=folder,
-        AIRBYTE_LOGGING_ROOT=folder,
-    )
+    path = Path(sys.argv[1])
+    confine(path.parent)
     import airbyte as ab
 
-    job = json.loads(Path(sys.argv[1]).read_text())
+    job = json.loads(path.read_text())
     source = ab.get_source(
         "source-amplitude",
         config=job["config"],
@@ -37,8 +30,9 @@ def main() -> None:
         streams=job["streams"],
     )
     cache = getattr(ab.caches, job["cache"])(**job["database"])
-    counts = source.read(cache=cache)._progress_tracker.stream_read_counts
-    print(json.dumps({stream: counts.get(stream, 0) for stream in job["streams"]}))
+    began = datetime.now(timezone.utc).replace(tzinfo=None)
+    source.read(cache=cache)
+    print(json.dumps({stream: rows_of(cache, stream, began)[1] for stream in job["streams"]}))
 
 
 if __name__ == "__main__":

@@ -101,8 +101,8 @@ def sync(executable: Path, tmp_path: Path) -> Sync:
         }
         (tmp_path / "job.json").write_text(json.dumps(job))
         process = subprocess.run(
-            [str(PYAIRBYTE), str(Path(__file__).with_name("pyairbyte_sync.py")), "job.json"],
-            cwd=tmp_path,
+            [str(PYAIRBYTE), "-m", "unit_tests.pyairbyte_sync", str(tmp_path / "job.json")],
+            cwd=ROOT,
             capture_output=True,
             text=True,
         )
