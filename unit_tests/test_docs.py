@@ -2,10 +2,14 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from source_amplitude.source import ARCHIVES, DOWNLOADS
@@ -110,6 +114,21 @@ def test_the_scaling_figures_are_those_of_a_benchmark_and_of_the_product() -> No
     assert f"{value['event_bytes']} bytes of JSON, {value['zipped']} times less" in benchmarks
     assert value["downloads"] == str(DOWNLOADS)
     assert value["archives"] == str(ARCHIVES)
+
+
+def test_the_readme_shows_what_the_emulator_prints() -> None:
+    command = [sys.executable, "-m", "emulator", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        shown = "".join(process.stdout.readline() for _ in range(4))
+        address = shown.split()[1]
+        status = requests.get(f"{address}/api/3/cohorts", timeout=10).status_code
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+
+    assert status == 401
+    assert process.returncode == 0
+    assert shown.replace(address, "http://127.0.0.1:8080") in (ROOT / "README.md").read_text()
 
 
 def links(page: Path) -> list[str]:
