@@ -59,7 +59,7 @@ class Emulated:
     ) -> None:
         if request.node.get_closest_marker("image_tests"):
             if not docker_answers():
-                pytest.skip("no docker daemon answers")
+                pytest.skip("no docker daemon answers: install docker")
             if request.node.originalname.endswith(("check", "read")):
                 pytest.skip("a container does not reach the emulator on this machine's loopback")
         elif "scenario" in request.fixturenames:
