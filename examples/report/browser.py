@@ -81,10 +81,10 @@ class Browser:
         self._call("Page.navigate", tab, url=page.as_uri())
         while not self._loaded:
             self._read()
-        answer = self._call(
+        response = self._call(
             "Runtime.evaluate", tab, expression=script, awaitPromise=True, returnByValue=True
         )
-        self._page.seen = answer["result"].get("value")
+        self._page.seen = response["result"].get("value")
         shot = self._call("Page.captureScreenshot", tab, captureBeyondViewport=True)
         self._page.picture = base64.b64decode(shot["data"])
         self._call("Target.closeTarget", targetId=target)
@@ -97,10 +97,10 @@ class Browser:
             message["sessionId"] = tab
         os.write(self._out, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._read()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                return dict(answer["result"])
+            response = self._read()
+            if response.get("id") == self._number:
+                assert "error" not in response, response
+                return dict(response["result"])
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

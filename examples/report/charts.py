@@ -15,7 +15,7 @@ WITHIN: dict[str, Any] = {
 
 
 def daily(data: list[dict[str, Any]], value: str, title: str, form: str) -> alt.Chart:
-    """Days against a value, each with its figure when pointed at."""
+    """Chart a value by day, with its figure in a tooltip."""
     day = alt.X(
         "day:T",
         timeUnit="utcyearmonthdate",
@@ -33,7 +33,7 @@ def daily(data: list[dict[str, Any]], value: str, title: str, form: str) -> alt.
 
 
 def users_chart(days: list[dict[str, Any]], notes: list[dict[str, Any]]) -> alt.LayerChart:
-    """A bar a day, hollow when unfinished; the mean of seven; a numbered line at each annotation."""
+    """Chart one bar per day, hollow if unfinished, the mean of seven days, and a line per annotation."""
     finished = daily([d for d in days if not d["unfinished"]], "users", "active users", ",d")
     unfinished = daily([d for d in days if d["unfinished"]], "users", "so far", ",d")
     values = [{k: n[k] for k in ("number", "label", "day", "until", "height")} for n in notes]
@@ -60,12 +60,12 @@ def users_chart(days: list[dict[str, Any]], notes: list[dict[str, Any]]) -> alt.
 
 
 def drawn(*layers: alt.Chart, height: int) -> alt.LayerChart:
-    """The layers that have something to draw: Vega warns of scales without values."""
+    """Combine the layers that have something to draw: Vega warns of scales without values."""
     return alt.LayerChart(layer=[layer for layer in layers if layer.data.values], height=height)
 
 
 def sessions_chart(days: list[dict[str, Any]]) -> alt.LayerChart:
-    """A line of minutes, broken at days that are missing, and dashed to an unfinished day."""
+    """Chart minutes as a line, broken at missing days and dashed to an unfinished day."""
     data = [{**d, "minutes": None if d["seconds"] is None else d["seconds"] / 60} for d in days]
     last = max((i for i, d in enumerate(data) if not d["unfinished"]), default=-1)
     finished, rest = data[: last + 1], data[max(last, 0) :]
@@ -84,7 +84,7 @@ def sessions_chart(days: list[dict[str, Any]]) -> alt.LayerChart:
 
 
 def hours_chart(row: dict[str, Any], last: bool) -> alt.Chart:
-    """One type's events, an hour a bar, up to its busiest hour; the days stand below the last type."""
+    """Chart one type's events, one bar per hour; the last chart has the days below it."""
     top = max(row["hours"])
     start = row["first"].replace(tzinfo=timezone.utc).timestamp() * 1000
     values = [{"hour": int(start) + i * 3_600_000, "n": n} for i, n in enumerate(row["hours"])]

@@ -23,8 +23,8 @@ HOUR_DAYS = 14  # of the hourly charts
 COUNTRY_DAYS = 28
 TOP_TYPES, TOP_COUNTRIES, TOP_COHORTS, TOP_NOTES = 6, 8, 12, 20
 
-# A day that was read before it was over has not got all its users yet; by UTC, as the project's own time
-# zone is not in the data.
+# A day that was read before it was over lacks some of its users; by UTC, as the project's own time zone is
+# not in the data.
 USERS = f"""
 select date as day, coalesce(list_sum(map_values(statistics::map(varchar, double))), 0) as users,
   _airbyte_extracted_at < date + interval 1 day as unfinished,
@@ -87,14 +87,14 @@ from grid left join placed using (hour, place) group by place order by place"""
 
 
 def rows(db: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[dict[str, Any]]:
-    """A query's rows, by the names of its columns."""
-    answer = db.execute(query, values)
-    names = [column[0] for column in answer.description]
-    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    """Return a query's rows, by the names of its columns."""
+    result = db.execute(query, values)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def streams(db: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
-    """Every table that PyAirbyte filled: rows, the newest by its cursor, and when it was last synced."""
+    """Return each table that PyAirbyte filled: its rows, its newest cursor value and its last sync."""
     tables = rows(
         db,
         """select table_name as name, list(column_name) as columns from duckdb_columns()
@@ -103,7 +103,7 @@ def streams(db: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
     )
     states = {}
     if db.execute("select 1 from duckdb_tables() where table_name = '_airbyte_state'").fetchone():
-        latest = "max(make_timestamp(epoch_us(last_updated)))"  # UTC, wherever this machine stands
+        latest = "max(make_timestamp(epoch_us(last_updated)))"  # UTC, whatever this machine's zone
         query = f"select table_name, {latest} from _airbyte_state group by 1"
         states = dict(db.execute(query).fetchall())
     found = {}
@@ -123,7 +123,7 @@ def streams(db: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
 def numbered(
     notes: list[dict[str, Any]], days: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The annotations of the days shown, numbers that would touch one above the other; and the others."""
+    """Number the annotations of the days shown, close ones at different heights; return also the others."""
     if not days:
         return [], notes
     first, final = days[0]["day"], days[-1]["day"]
@@ -139,7 +139,7 @@ def numbered(
 
 
 def figures(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    """What the page says and draws; nothing for a table that is missing or empty."""
+    """Return what the page says and draws; nothing for a table that is missing or empty."""
     found = streams(db)
 
     def read(table: str, query: str) -> list[dict[str, Any]]:
@@ -173,7 +173,7 @@ def figures(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 
 def main(database: str = "amplitude.duckdb", page: str = "report.html") -> int:
-    """Write the page; 1 when there is nothing to read, after one sentence that says why."""
+    """Write the page; print one sentence and return 1 if there is nothing to read."""
     if not Path(database).exists():
         sys.stderr.write(f"There is no {Path(database).name} yet: run `make sync` first.\n")
         return 1
