@@ -52,6 +52,8 @@ from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
 )
 from airbyte_cdk.sources.types import Record, StreamSlice
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
 decompressobj: Any
 InflateError: Any
@@ -105,22 +107,17 @@ class Waits(BackoffStrategy):
             for limit, (needs, span) in LIMITS.items():
                 if limit in words:
                     seconds, why = needs, f"for Amplitude's limit of {span}"
-        logging.getLogger("airbyte").info(
+        LOGGER.info(
             f"Amplitude takes no more requests for {self.name} now (429): waiting {seconds:.0f} s, {why}."
         )
         return seconds
 
 
 def _retry_after(value: str | None) -> float:
-    """The seconds of a `Retry-After` header, 0 where there is none (RFC 9110, section 10.2.3)."""
+    """The seconds of a `Retry-After` header, 0 where there is none that can be read."""
     try:
-        return max(0.0, float(value or 0))
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(str(value))
-        return float(max(0.0, (moment - datetime.now(timezone.utc)).total_seconds()))
-    except (ValueError, TypeError):
+        return Retry().parse_retry_after(value or "0")
+    except (InvalidHeader, ValueError, OverflowError):
         return 0.0
 
 
@@ -130,7 +127,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
 
     - 429, 5xx, time-outs and lost connections are asked again (`Waits`), then transient_error
     - 401, 403, and 404 of the taxonomy: config_error, with the hint to the region or to the plan
-    - 400 for a property that the project has not: config_error; any other 4xx: system_error
+    - 400 for the property that `measure` is grouped by: config_error; any other 4xx: system_error
     - 200 without the list under `data_field`: system_error, so that a table is never emptied by mistake
 
     Raised here, since the CDK's own way writes header and body to the log.
@@ -138,6 +135,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
     """
 
     name: str = ""
+    measure: str | None = None
     data_field: str | None = None
     max_time: int = LONGEST_WAIT_SECONDS
 
@@ -224,6 +222,12 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         if status == 407:
             return self.failure(FailureType.config_error, PROXY_REFUSES)
         if status == 401 or (status == 403 and re.search(r"key|secret|credential", words)):
+            if "combination" in words:
+                return self.failure(
+                    FailureType.config_error,
+                    f"Amplitude refused the keys when asked for {self.name} ({status}{said}). The secret key"
+                    " does not belong to the API key: copy both from the same project.",
+                )
             return self.failure(
                 FailureType.config_error,
                 f"Amplitude refused the keys when asked for {self.name} ({status}{said}). Check the API"
@@ -235,7 +239,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
                 f"Amplitude does not let this project read {self.name} ({status}{said}): its plan may not"
                 " include it. Leave the stream out; if no stream works, check the keys and the data region.",
             )
-        if status == 400 and "user property" in words:
+        grouped = self.measure and self.config.get("active_users_group_by_country", True)
+        if status == 400 and grouped and "user property" in words:
             return self.failure(
                 FailureType.config_error,
                 f"Amplitude cannot group {self.name} by country ({status}{said}): turn off"
@@ -258,7 +263,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         try:
             body = response.json()
             found = body[field] if field else body
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             found = None
         if not isinstance(found, list):
             raise self.failure(
@@ -305,7 +310,7 @@ def error_text(response: requests.Response) -> str:
     """Amplitude's own words in an error response, or nothing when there are none."""
     try:
         return error_text_of(response.json())
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
 
 
@@ -325,9 +330,13 @@ def error_text_of(body: Any) -> str:
     return f"{words} ({details})" if words and details else str(words or details or "")
 
 
+QUOTABLE = re.compile(r"(?!.*[\w-]{32})[\w .,:;()'/%+-]{1,300}", re.ASCII)
+"""Words of an error that a message may quote: a short sentence, without an address, a key or a record."""
+
+
 def _said(response: requests.Response) -> str:
     words = error_text(response)
-    return f": {words}" if words else ""
+    return f": {words}" if QUOTABLE.fullmatch(words) else ""
 
 
 # -- daily figures ------------------------------------------------------------------------------

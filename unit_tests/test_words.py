@@ -71,7 +71,7 @@ def test_an_error_is_never_an_empty_table_and_carries_amplitudes_words(
 def test_keys_that_are_refused_are_said_with_the_hint_to_the_region(
     run: Run, config: dict[str, Any], stream: str
 ) -> None:
-    output = run("read", {**config, "secret_key": "of-another-region"}, (stream,))
+    output = run("read", {**config, "api_key": "of-another-region"}, (stream,))
 
     assert output.error is not None
     assert "Amplitude refused the keys" in output.text
@@ -181,6 +181,76 @@ def test_a_country_that_is_no_property_names_the_option_to_turn_off(
     assert error["failure_type"] == "config_error"
     assert "Invalid user property country" in error["message"]
     assert "`active_users_group_by_country`" in error["message"]
+
+
+@pytest.mark.parametrize("stream", [*LISTS, "average_session_length", "deleted_users"])
+def test_a_stream_that_is_not_grouped_gives_no_advice_on_the_grouping(
+    run: Run, config: dict[str, Any], amplitude: Emulator, stream: str
+) -> None:
+    body = envelope("Invalid chart definition", "Invalid user property country")
+    amplitude.faults.append(Fault(path=PATHS[stream], status=400, body=body, times=None))
+
+    output = run("read", config, (stream,))
+
+    assert f"could not answer the request for {stream} (400" in output.text
+    assert "active_users_group_by_country" not in output.text
+
+
+def test_users_that_are_not_grouped_get_no_advice_on_the_grouping(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    body = envelope("Invalid chart definition", "Invalid user property country")
+    amplitude.faults.append(Fault(path="/api/2/users", status=400, body=body, times=None))
+
+    output = run("read", {**config, "active_users_group_by_country": False}, ("active_users",))
+
+    assert "could not answer the request for active_users (400" in output.text
+    assert "cannot group" not in output.text
+
+
+def test_a_secret_key_that_does_not_fit_is_told_from_an_unknown_key(
+    run: Run, config: dict[str, Any]
+) -> None:
+    output = run("read", {**config, "secret_key": "another"}, ("cohorts",))
+
+    said = "(403: Unspecified Error (Invalid API/Secret Key combination)). The secret key does not"
+    assert any(said in error["message"] for error in output.errors)
+    assert "data region" not in output.text
+
+
+BODIES: dict[str, bytes] = {
+    "a record": envelope("Bad event", '{"user_id": "MARK", "event_type": "paid"}'),
+    "an address": envelope("Unknown user MARK@example.com", ""),
+    "a key": envelope("Invalid API Key 0123456789abcdefMARK0123456789ab", ""),
+    "a header": envelope("", "Authorization: Basic MARKMDAwMDAwMDAwMDAwMDAwMDA6MTIzNDU2Nzg5MA=="),
+    "a long text": envelope("MARK " * 100, ""),
+    "a long detail": envelope("Bad Request", "MARK " * 100),
+    "signs that a terminal obeys": envelope("\x1b[31mMARK", ""),
+    "lines": envelope("MARK\nMARK", ""),
+    "other letters": envelope("MARK \u202e", ""),
+    "half a letter": envelope("MARK \ud83d", ""),
+    "an object": json.dumps({"error": {"message": {"user": "MARK"}}}).encode(),
+    "a list": json.dumps({"errors": [["MARK"]]}).encode(),
+    "a text": b'"MARK"',
+    "a page": b"<html>MARK</html>",
+    "other bytes": b"\xff\xfe MARK \x00",
+    "a deep body": b"[" * 100_000 + b'"MARK"',
+}
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 503])
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize("stream", ["cohorts"])
+def test_nothing_of_a_body_is_printed_but_a_short_sentence(
+    run: Run, config: dict[str, Any], amplitude: Emulator, stream: str, body: bytes, status: int
+) -> None:
+    amplitude.faults.append(Fault(path=PATHS[stream], status=status, body=body, times=None))
+
+    output = run("read", config, (stream,))
+
+    assert output.statuses(stream)[-1] == "INCOMPLETE"
+    assert any(stream in error["message"] for error in output.errors)
+    assert "MARK" not in output.text
 
 
 def test_no_message_and_no_log_holds_a_body_or_a_header(
