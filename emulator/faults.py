@@ -3,7 +3,7 @@
 import gzip
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
@@ -24,6 +24,7 @@ class Fault:
         times: how often, counted down as it strikes; None is always.
         status, body, content_type: the response in place of the true one.
         headers: headers in place of those of the response, true or not; one without a value is left out.
+        query: strikes only requests with these parameters.
         hour: strikes only windows of the export that hold this hour (`20240101T05`).
         only_longer_than: strikes only windows of the export of more hours.
         kind: `html`, `empty`, `short`, `bit_flip`, `bad_crc`, `gzip_cut`, `bad_line`: a 200 with a bad body;
@@ -38,6 +39,7 @@ class Fault:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+    query: Mapping[str, str] = field(default_factory=dict)
     hour: str | None = None
     only_longer_than: int | None = None
     kind: str | None = None
@@ -63,6 +65,8 @@ class Fault:
 
     def _strikes(self, path: str, query: dict[str, list[str]]) -> bool:
         if self.times == 0 or path != self.path:
+            return False
+        if any(query.get(name) != [value] for name, value in self.query.items()):
             return False
         if self.hour is None and self.only_longer_than is None:
             return True

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import time_machine
 import yaml
@@ -19,6 +20,12 @@ from airbyte_cdk.sources.declarative import concurrent_declarative_source
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
+from airbyte_cdk.models import (
+    AirbyteMessageSerializer,
+    AirbyteStateMessageSerializer,
+    ConfiguredAirbyteCatalogSerializer,
+from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
+from airbyte_cdk.test.entrypoint_wrapper import read
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from hypothesis import settings
 
@@ -27,7 +34,7 @@ from source_amplitude.entrypoint import Entrypoint, source_for
 from source_amplitude.source import MANIFEST_PATH
 from unit_tests.protocol import DAILY, STREAMS, Output, catalog, config_for, options
 
-__all__ = ["DAILY", "NOW", "STREAMS", "Clock", "Output", "Run", "catalog", "config_for"]
+__all__ = ["DAILY", "NOW", "STREAMS", "Clock", "Output", "Run", "Sync", "catalog", "config_for"]
 
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("fuzz", max_examples=3_000, deadline=None, print_blob=True)
@@ -36,6 +43,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 NOW = datetime(2024, 1, 3, 12, 30, tzinfo=timezone.utc)
 
 Run = Callable[..., Output]
+Config = Mapping[str, Any]
+State = list[dict[str, Any]]
+Sync = Callable[[Config, tuple[str, ...], State], Output]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -116,6 +126,29 @@ def run(tmp_path: Path) -> Run:
         return output
 
     return run
+
+
+def by_package(run: Run, config: Config, streams: tuple[str, ...], state: State) -> Output:
+    return run("read", config, streams, state)
+
+
+def by_manifest(_run: Run, config: Config, streams: tuple[str, ...], state: State) -> Output:
+    """Read as every runtime but the package does: with the CDK's own source."""
+    saved = [AirbyteStateMessageSerializer.load(message) for message in state]
+    configured = ConfiguredAirbyteCatalogSerializer.load(catalog(*streams))
+    source = YamlDeclarativeSource(str(MANIFEST_PATH), False, configured, config, saved)
+    found = read(source, config, configured, saved)
+    messages = [*found.records, *found.state_messages, *found.trace_messages]
+    return Output(
+        [json.loads(orjson.dumps(AirbyteMessageSerializer.dump(message))) for message in messages],
+        [message.log.message for message in found.logs if message.log],
+    )
+
+
+@pytest.fixture(params=[by_package, by_manifest])
+def sync(request: pytest.FixtureRequest, run: Run) -> Sync:
+    """Read streams with the package, then with the manifest alone."""
+    return functools.partial(request.param, run)
 
 
 class Clock:

@@ -137,3 +137,8 @@ def error_body(message: str, details: str = "", **more: Any) -> bytes:
     """The body of an error as Amplitude's dashboard and export APIs write it."""
     error = {**more, "message": message, "metadata": {"details": details}}
     return json.dumps({"error": error}).encode()
+
+
+def logged(output: Output, words: str) -> list[str]:
+    """The lines of a command's log that have some words."""
+    return [line for line in output.logs if words in line]

@@ -11,7 +11,8 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from emulator.messages import Request
-from unit_tests.conftest import DAILY, NOW, Clock, Output, Run, config_for
+from unit_tests.conftest import DAILY, NOW, Clock, Output, Run, Sync, config_for
+from unit_tests.protocol import state_of
 
 DAY = timedelta(days=1)
 FIVE_MINUTES = timedelta(minutes=5)
@@ -314,3 +315,100 @@ def test_finished_days_carry_amplitudes_figures(
     for day in (date(2024, 1, 1), date(2024, 1, 10)):
         assert users[str(day)] == project.statistics(day)
         assert lengths[str(day)] == project.session_length(day)
+
+
+# -- windows and states, in every runtime ----------------------------------------------------------
+
+
+def windows(amplitude: Emulator) -> list[str]:
+    """The first days of the windows asked for since the last call."""
+    found = {(request.query["start"][0], request.path) for request in amplitude.requests}
+    amplitude.requests.clear()
+    return [start for start, _ in sorted(found)]
+
+
+SESSIONS = ("average_session_length", "average_sessions_per_user", "session_length_distribution")
+
+
+@pytest.mark.parametrize("form", ["days", "bare"])
+@pytest.mark.parametrize(
+    ("stream", "first", "later"),
+    [
+        ("average_session_length", 10, ["20231231"]),
+        ("active_users", 10, ["20231231"]),
+        (
+            "session_length_distribution",
+            186,
+            ["20231231", "20240101", "20240102", "20240103", "20240104"],
+        ),
+    ],
+)
+def test_a_project_without_figures_is_asked_for_the_look_back_alone_after_the_first_sync(
+    sync: Sync, clock: Clock, stream: str, first: int, later: list[str], form: Any
+) -> None:
+    project = Project(start="2030-01-01T00:00:00Z", empty_tables=form)
+    with Emulator(project) as amplitude:
+        config = config_for(amplitude, start_date="2023-07-02T00:00:00Z")
+        output = sync(config, (stream,), [])
+        assert len(windows(amplitude)) == first
+        assert output.states(stream)[-1] == {"date": "2024-01-03"}
+        clock.set(NOW + DAY)
+
+        output = sync(config, (stream,), output.state)
+
+        assert windows(amplitude) == later
+        assert output.states(stream)[-1] == {"date": "2024-01-04"}
+        assert output.records(stream) == []
+        assert output.statuses(stream)[-1] == "COMPLETE"
+
+
+def test_a_project_without_sessions_is_read_from_2012_once(sync: Sync, clock: Clock) -> None:
+    streams = SESSIONS[:2]
+    with Emulator(Project(sessions=False, empty_tables="bare")) as amplitude:
+        config = {**config_for(amplitude), "start_date": ""}
+        counts: list[int] = []
+        state: list[Any] = []
+        for day in range(3):
+            clock.set(max(datetime.now(timezone.utc), NOW + day * DAY))
+            state = sync(config, streams, state).state
+            counts.append(len(windows(amplitude)))
+
+    assert counts == [2 * 220, 2, 2]
+
+
+@pytest.mark.parametrize("stream", ["average_session_length", "active_users"])
+def test_a_window_that_failed_is_asked_for_again_though_later_ones_were_answered(
+    sync: Sync, amplitude: Emulator, stream: str
+) -> None:
+    config = config_for(amplitude, start_date="2023-07-02T00:00:00Z")
+    path = "/api/2/users" if stream == "active_users" else "/api/2/sessions/average"
+    # The third of ten windows, in a year from which there are no rows.
+    amplitude.faults.append(Fault(path=path, query={"start": "20230811"}, status=400))
+
+    failed = sync(config, (stream,), [])
+
+    assert failed.statuses(stream)[-1] == "INCOMPLETE"
+    assert failed.states(stream)[-1] == {"date": "2023-08-10"}
+    assert "20230811" in windows(amplitude)
+
+    output = sync(config, (stream,), failed.state)
+
+    # From the look-back before the window that failed.
+    assert windows(amplitude)[0] == "20230807"
+    assert output.states(stream)[-1] == {"date": "2024-01-03"}
+    assert {row["date"] for row in output.records(stream)} >= {"2024-01-01", "2024-01-03"}
+
+
+@pytest.mark.parametrize("stream", DAILY)
+def test_a_state_never_says_more_than_was_answered(
+    sync: Sync, amplitude: Emulator, config: dict[str, Any], stream: str
+) -> None:
+    for path in ("users", "sessions/average", "sessions/peruser", "sessions/length"):
+        amplitude.faults.append(Fault(path=f"/api/2/{path}", status=400, times=None))
+
+    config["start_date"] = "2023-12-01T00:00:00Z"
+
+    output = sync(config, (stream,), state_of(stream, date="2023-12-20"))
+
+    assert output.statuses(stream)[-1] == "INCOMPLETE"
+    assert all(state == {"date": "2023-12-20"} for state in output.states(stream))

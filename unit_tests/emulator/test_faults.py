@@ -43,6 +43,14 @@ def test_a_fault_may_strike_always_or_only_some_windows(amplitude: Emulator) -> 
     assert statuses(Fault(status=504, times=1, only_longer_than=1)) == [200, 504, 200]
 
 
+def test_a_fault_may_strike_only_requests_with_some_parameters(amplitude: Emulator) -> None:
+    query = {"start": "20240101", "end": "20240102"}
+    amplitude.faults.append(Fault(path="/api/2/users", query={"m": "new"}, status=500))
+
+    assert get(amplitude, "/api/2/users", params=query).status_code == 200
+    assert get(amplitude, "/api/2/users", params={**query, "m": "new"}).status_code == 500
+
+
 def test_an_unknown_kind_of_fault_is_refused() -> None:
     with pytest.raises(ValueError, match="no such kind"):
         Fault(kind="fire")
