@@ -368,78 +368,134 @@ class WindowRetriever(SimpleRetriever):
             self.stream_slicer.observe(end)
 
 
+MAX_GROUPS = 100
+"""The groups that a grouped dashboard query returns at most, the largest ones."""
+MIDNIGHT = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?", re.ASCII
+)
+"""A day as the dashboards spell it: `2026-09-17` or `2026-09-17T00:00:00`."""
+
+
 @dataclass
 class SeriesExtractor(RecordExtractor):
-    """Turn a dashboard answer, `series[label][position]` and `xValues[position]`, into records.
+    """Turn a dashboard's response, `series[label][position]` and `xValues[position]`, into records.
 
     `values: statistics` gives `{"date", "statistics": {label: value}}`, the label `all` when ungrouped;
     `values: users` gives `{"date", "segment": label, "users": value}`;
     `values: bins` gives `{"bin", "sessions"}` from the only series, whose positions are bins and not days;
     any other name gives `{"date", name: value}` from the only series.
-    No series gives no records.
+    A value is a number, the text of a number, or null. No series gives no records.
+    The log says once when Amplitude may have left out groups.
 
     Raises:
-        AirbyteTracedException: system_error when days, series and labels do not fit each other.
+        AirbyteTracedException: system_error when the response is not such a table.
 
     See: https://amplitude.com/docs/apis/analytics/dashboard-rest
     """
 
     values: str
+    name: str
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+        self._warned = False
 
     def extract_records(self, response: requests.Response) -> Iterator[dict[str, Any]]:
         """Yield the records of a response, in its order."""
         try:
             data = response.json()["data"]
-            days, series = data["xValues"], data["series"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise _misfit("it has no data.xValues and data.series") from error
+            positions, series = data["xValues"], data["series"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise self._malformed("it has no data.xValues and data.series") from None
+        if not isinstance(positions, list) or not isinstance(series, list):
+            raise self._malformed("data.xValues and data.series are not lists")
         if not series:
             return
         labels = self._labels(data, len(series))
-        for label, values in zip(labels, series, strict=True):
-            if len(values) != len(days):
-                raise _misfit(f"{label!r} has {len(values)} values for {len(days)} days")
-        for day, *figures in zip(days, *series, strict=True):
-            date = str(day)[:10]
+        positions = self._positions(positions)
+        table = [self._figures(values, len(positions)) for values in series]
+        if len(series) >= MAX_GROUPS and not self._warned:
+            self._warned = True
+            LOGGER.warning(
+                f"Amplitude returned {len(series)} countries for {self.name} and returns {MAX_GROUPS} at"
+                " most: smaller ones may be missing."
+            )
+        for position, *figures in zip(positions, *table, strict=True):
             if self.values == "statistics":
-                yield {"date": date, "statistics": dict(zip(labels, figures, strict=True))}
+                yield {"date": position, "statistics": dict(zip(labels, figures, strict=True))}
             elif self.values == "users":
                 for label, figure in zip(labels, figures, strict=True):
-                    yield {"date": date, "segment": label, "users": figure}
+                    yield {"date": position, "segment": label, "users": figure}
             elif self.values == "bins":
-                yield {"bin": str(day), "sessions": figures[0]}
+                yield {"bin": position, "sessions": figures[0]}
             else:
-                yield {"date": date, self.values: figures[0]}
+                yield {"date": position, self.values: figures[0]}
 
     def _labels(self, data: Mapping[str, Any], count: int) -> list[str]:
         """The labels of the series: `seriesLabels`, else `seriesMeta` where those are strings."""
-        labels = data.get("seriesLabels")
-        if not labels:
-            meta = data.get("seriesMeta") or []
-            labels = meta if all(isinstance(label, str) for label in meta) else [0] * len(meta)
-        if not labels and count == 1:
-            labels = [0]
+        labels = data.get("seriesLabels") or data.get("seriesMeta") or ([0] if count == 1 else [])
+        if not isinstance(labels, list):
+            raise self._malformed("its labels are not a list")
         if len(labels) != count:
-            raise _misfit(f"it has {len(labels)} labels for {count} series")
-        # Some payloads say [index, name]; an ungrouped series is called 0.
-        names = [label[-1] if isinstance(label, list) else label for label in labels]
-        names = ["all" if label == 0 else str(label) for label in names]
-        if doubles := sorted({name for name in names if names.count(name) > 1}):
-            raise _misfit(f"the label {doubles[0]!r} occurs more than once")
+            raise self._malformed(f"it has {len(labels)} labels for {count} series")
+        # Some payloads have [index, name]; an ungrouped series has the label 0, or only a description.
+        names = [label[-1] if isinstance(label, list) and label else label for label in labels]
+        names = [0 if isinstance(name, dict) else name for name in names]
+        if not all(type(name) in (int, str) for name in names):
+            raise self._malformed("a label is not text")
+        names = ["all" if name == 0 else str(name) for name in names]
+        if len(set(names)) < count:
+            raise self._malformed("a label occurs more than once")
         if self.values not in ("statistics", "users") and count != 1:
-            raise _misfit(f"it has {count} series where one is expected")
+            raise self._malformed(f"it has {count} series where one is expected")
         return names
 
+    def _positions(self, positions: list[Any]) -> list[str]:
+        """Days as `YYYY-MM-DD`, or bins as they are."""
+        texts = [position if isinstance(position, str) else "" for position in positions]
+        if self.values != "bins":
+            texts = [_day(text) for text in texts]
+        if not all(texts):
+            raise self._malformed("a position in data.xValues is not a day or a bin")
+        if len(set(texts)) < len(texts):
+            raise self._malformed("a position in data.xValues occurs more than once")
+        return texts
 
-def _misfit(what: str) -> AirbyteTracedException:
-    return AirbyteTracedException(
-        message=f"Amplitude's answer is not the table of days that its documentation promises: {what}."
-        " Nothing was read; try again, and open an issue if it stays.",
-        internal_message=f"malformed series: {what}",
-        failure_type=FailureType.system_error,
-    )
+    def _figures(self, values: Any, count: int) -> list[float | None]:
+        if not isinstance(values, list):
+            raise self._malformed("a series is not a list")
+        if len(values) != count:
+            raise self._malformed(f"a series has {len(values)} values for {count} days or bins")
+        return [self._figure(value) for value in values]
+
+    def _figure(self, value: Any) -> float | None:
+        try:
+            figure = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            figure = value
+        if isinstance(figure, bool) or not (value is None or isinstance(figure, int | float)):
+            raise self._malformed("a value in data.series is not a number")
+        if isinstance(figure, float) and not math.isfinite(figure):
+            raise self._malformed("a value in data.series is not a finite number")
+        return figure  # type: ignore[no-any-return]
+
+    def _malformed(self, what: str) -> AirbyteTracedException:
+        return AirbyteTracedException(
+            message=f"Amplitude's answer for {self.name} is not the table of days that its documentation"
+            f" promises: {what}. Nothing of it was read; try again, and open an issue if it stays.",
+            internal_message=f"{self.name}: malformed series: {what}",
+            failure_type=FailureType.system_error,
+        )
+
+
+def _day(text: str) -> str:
+    """The day of a text, or nothing."""
+    match = MIDNIGHT.fullmatch(text)
+    try:
+        return str(date.fromisoformat(match[1])) if match else ""
+    except ValueError:
+        return ""
 
 
 class UnreadableStateError(AirbyteTracedException):

@@ -240,7 +240,7 @@ BODIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("status", [200, 400, 403, 503])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-@pytest.mark.parametrize("stream", ["cohorts"])
+@pytest.mark.parametrize("stream", ["cohorts", "active_users"])
 def test_nothing_of_a_body_is_printed_but_a_short_sentence(
     run: Run, config: dict[str, Any], amplitude: Emulator, stream: str, body: bytes, status: int
 ) -> None:
@@ -438,10 +438,10 @@ def test_a_check_ends_with_a_status_whatever_the_lists_hold(
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"series": [[1]], "xValues": ["2024-01-01", "2024-01-02"]}, "1 values for 2 days"),
+        ({"series": [[1]], "xValues": ["2024-01-01", "2024-01-02"]}, "1 values for 2 days or bins"),
         (
             {"series": [[1], [2]], "seriesLabels": ["US", "US"], "xValues": ["2024-01-01"]},
-            "'US' occurs more than once",
+            "a label occurs more than once",
         ),
         (
             {"series": [[1], [2]], "seriesLabels": ["US"], "xValues": ["2024-01-01"]},
