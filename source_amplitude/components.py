@@ -519,23 +519,41 @@ class LatestDay(StateMigration):
     Read are days and times in any form that a version of a connector has saved, and the CDK's date ranges;
     a state without a day is no state.
     Today is the project's (`project_timezone`): a day that has not begun there cannot have been read.
+    The state of a stream that could be grouped by country has `group_by_country: false` while it is not.
+    The log warns of a switch, since days of both kinds do not add up.
 
     Raises:
         UnreadableStateError: what the state has for a day is none.
     """
 
     config: Mapping[str, Any]
+    name: str = ""
+    measure: str | None = None
     parameters: InitVar[Mapping[str, Any] | None] = None
 
-    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
-        self._stream = str((parameters or {}).get("name"))
-
     def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
-        """Whether the state has another form or a day to come."""
-        return stream_state != self.migrate(stream_state)
+        """Whether the state has another form, a day to come or another grouping."""
+        return stream_state != self._migrated(stream_state)
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The state as this version saves it."""
+        migrated = self._migrated(stream_state)
+        grouped = migrated.get("group_by_country", True)
+        if stream_state.get("date") and grouped != stream_state.get("group_by_country", True):
+            LOGGER.warning(
+                f"`active_users_group_by_country` is now {'on' if grouped else 'off'}. Earlier days of"
+                f" {self.name} may be grouped otherwise, and sums over both kinds count users twice: clear"
+                f" the stream {self.name} to read all its days again."
+            )
+        return migrated
+
+    def _migrated(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
+        state = self._days(stream_state)
+        if self.measure and not self.config.get("active_users_group_by_country", True):
+            return {**state, "group_by_country": False}
+        return state
+
+    def _days(self, stream_state: Mapping[str, Any]) -> dict[str, Any]:
         if stream_state.get("state_type") == "date-range":
             ranges = [
                 {field: self._day(field, value) for field, value in days.items() if value}
@@ -553,7 +571,7 @@ class LatestDay(StateMigration):
         except ValueError:
             day = None
         if day is None:
-            raise UnreadableStateError(self._stream, field)
+            raise UnreadableStateError(self.name, field)
         today = datetime.now(pytz.timezone(self.config.get("project_timezone") or "UTC")).date()
         return str(min(day, today))
 

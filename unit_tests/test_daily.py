@@ -12,7 +12,7 @@ import pytest
 from emulator import Emulator, Fault, Project
 from emulator.messages import Request
 from unit_tests.conftest import DAILY, NOW, Clock, Output, Run, Sync, config_for
-from unit_tests.protocol import state_of
+from unit_tests.protocol import logged, state_of
 
 DAY = timedelta(days=1)
 FIVE_MINUTES = timedelta(minutes=5)
@@ -412,3 +412,33 @@ def test_a_state_never_says_more_than_was_answered(
 
     assert output.statuses(stream)[-1] == "INCOMPLETE"
     assert all(state == {"date": "2023-12-20"} for state in output.states(stream))
+
+
+# -- grouped by country ----------------------------------------------------------------------------
+
+BY_COUNTRY = ("active_users", "new_users", "active_users_by_segment")
+
+
+def test_a_switch_of_the_grouping_is_warned_of_and_names_the_streams_to_clear(
+    sync: Sync, config: dict[str, Any]
+) -> None:
+    def synced(grouped: bool, state: list[Any]) -> tuple[list[bool], list[Any]]:
+        output = sync({**config, "active_users_group_by_country": grouped}, BY_COUNTRY, state)
+        named = [len(logged(output, f"clear the stream {stream} ")) == 1 for stream in BY_COUNTRY]
+        assert len(logged(output, "`active_users_group_by_country`")) == sum(named)
+        for stream in BY_COUNTRY:
+            days = {"date": "2024-01-03"}
+            saved = days if grouped else {**days, "group_by_country": False}
+            assert output.states(stream)[-1] == saved
+        return named, output.state
+
+    never, always = [False] * 3, [True] * 3
+    for first in (True, False):
+        named, state = synced(first, [])
+        assert named == never
+        named, state = synced(first, state)
+        assert named == never
+        named, state = synced(not first, state)
+        assert named == always
+        named, state = synced(not first, state)
+        assert named == never
