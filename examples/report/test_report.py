@@ -106,10 +106,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser.close()
 
 
-def test_the_last_finished_day_is_the_headline_and_countries_are_summed(full: Path) -> None:
+def test_the_last_finished_day_is_the_headline_and_a_sum_of_countries_is_called_one(
+    full: Path,
+) -> None:
     seen = text(full.read_text())
 
-    assert "Active users 1,028 on Mon 23 Nov 2026" in seen
+    assert "Active users, countries added up 1,028 on Mon 23 Nov 2026" in seen
     assert (
         "1,028 on Mon 23 Nov 2026, the last finished day; the mean of seven days is 1,025" in seen
     )
@@ -185,6 +187,8 @@ def test_users_that_are_not_grouped_have_no_countries(tmp_path: Path) -> None:
     one = "insert into active_users values ('2026-11-23', '{\"all\": 7}', '2026-11-24 06:00')"
     seen = text(write(tmp_path, (SCHEMA, 0), (one, 0)).read_text())
 
+    assert "Active users 7 on Mon 23 Nov 2026" in seen
+    assert "added up" not in seen
     assert "7 on Mon 23 Nov 2026, the last finished day." in seen
     assert "The users are not grouped by country." in seen
 
