@@ -11,7 +11,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 import time_machine
 import yaml
@@ -20,12 +19,6 @@ from airbyte_cdk.sources.declarative import concurrent_declarative_source
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
-from airbyte_cdk.models import (
-    AirbyteMessageSerializer,
-    AirbyteStateMessageSerializer,
-    ConfiguredAirbyteCatalogSerializer,
-from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
-from airbyte_cdk.test.entrypoint_wrapper import read
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from hypothesis import settings
 
@@ -128,27 +121,14 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def by_package(run: Run, config: Config, streams: tuple[str, ...], state: State) -> Output:
-    return run("read", config, streams, state)
-
-
-def by_manifest(_run: Run, config: Config, streams: tuple[str, ...], state: State) -> Output:
-    """Read as every runtime but the package does: with the CDK's own source."""
-    saved = [AirbyteStateMessageSerializer.load(message) for message in state]
-    configured = ConfiguredAirbyteCatalogSerializer.load(catalog(*streams))
-    source = YamlDeclarativeSource(str(MANIFEST_PATH), False, configured, config, saved)
-    found = read(source, config, configured, saved)
-    messages = [*found.records, *found.state_messages, *found.trace_messages]
-    return Output(
-        [json.loads(orjson.dumps(AirbyteMessageSerializer.dump(message))) for message in messages],
-        [message.log.message for message in found.logs if message.log],
-    )
-
-
-@pytest.fixture(params=[by_package, by_manifest])
-def sync(request: pytest.FixtureRequest, run: Run) -> Sync:
+@pytest.fixture
+def sync(run: Run, runtime: str) -> Sync:
     """Read streams with the package, then with the manifest alone."""
-    return functools.partial(request.param, run)
+
+    def sync(config: Config, streams: tuple[str, ...], state: State) -> Output:
+        return run("read", config, streams, state, runtime=runtime)
+
+    return sync
 
 
 class Clock:
