@@ -28,16 +28,16 @@ def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any])
             try:
                 moments[option] = datetime.fromisoformat(config[option].replace("Z", "+00:00"))
             except ValueError as error:
-                raise config_error(f"`{option}` is not a moment that exists") from error
+                raise config_error(f"`{option}` is not a valid date") from error
     start, end = moments.get("start_date"), moments.get("end_date")
     if start and start > now:
-        raise config_error("`start_date` lies in the future: choose a moment that has passed")
+        raise config_error("`start_date` is in the future: choose an earlier one")
     if start and end and start >= end:
         raise config_error("`start_date` is not before `end_date`: choose an earlier one")
     # pytz, since the CDK brings its data with it: an image may be without the system's.
     if (zone := config.get("project_timezone")) and zone not in pytz.all_timezones_set:
         raise config_error(
-            "`project_timezone` is no IANA time zone: write it like America/Los_Angeles"
+            "`project_timezone` is not an IANA time zone such as America/Los_Angeles"
         )
 
 
@@ -54,18 +54,18 @@ def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
     """One sentence on an option that does not fit the spec; a secret's value is not in it."""
     if error.validator == "required":
         option = re.findall(r"'(\w+)' is a required", error.message)[0]
-        return f"`{option}` is missing: fill it in"
+        return f"`{option}` is missing: set it"
     option, *within = error.path or ["the config"]
     rule = specification["properties"].get(option, {})
     if within:
         return (
-            f"`{option}` has {json.dumps(error.instance)} in place {int(within[0]) + 1},"
-            f" which is not like {json.dumps(rule['examples'][0][0])}: change it"
+            f"`{option}` has {json.dumps(error.instance)} as element {int(within[0]) + 1}, where each must be"
+            f" like {json.dumps(rule['examples'][0][0])}"
         )
     if "enum" in rule:
-        return f"`{option}` is none of {', '.join(map(repr, rule['enum']))}: choose one of them"
+        return f"`{option}` must be one of {', '.join(map(repr, rule['enum']))}"
     if "minimum" in rule:
-        return f"`{option}` must be a whole number from {rule['minimum']} to {rule['maximum']}: change it"
+        return f"`{option}` must be a whole number from {rule['minimum']} to {rule['maximum']}"
     form = rule.get("pattern_descriptor") or f"a {rule.get('type')}"
     if rule.get("type") == "array":
         form = "a list without doubles"
@@ -76,4 +76,4 @@ def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
         if rule.get("examples") and not rule.get("airbyte_secret")
         else ""
     )
-    return f"`{option}` must be {form}{example}: change it"
+    return f"`{option}` must be {form}{example}"

@@ -111,7 +111,7 @@ def source_for(arguments: list[str]) -> SourceAmplitude:
             SourceAmplitude.read_state(state) if state else None,
         )
     except (OSError, ValueError) as error:
-        raise config_error(f"A file of the command line cannot be read ({error})") from error
+        raise config_error(f"Cannot read a file given on the command line ({error})") from error
 
 
 class Entrypoint(AirbyteEntrypoint):

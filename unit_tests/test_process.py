@@ -135,7 +135,7 @@ def test_a_check_ends_with_a_status_whatever_its_config_file_holds(
 
     status = json.loads(done.stdout.split("\n")[-2])["connectionStatus"]
     assert status["status"] == "FAILED"
-    assert "A file of the command line cannot be read" in status["message"]
+    assert "Cannot read a file given on the command line" in status["message"]
 
 
 def test_streams_that_are_not_in_the_manifest_are_an_error_that_names_them(

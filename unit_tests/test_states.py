@@ -155,7 +155,7 @@ def test_a_state_file_of_another_form_is_said_in_one_sentence(
     output = run("read", config, ("cohorts",), content)
 
     assert output.error is not None
-    assert "A file of the command line cannot be read" in str(output.error.message)
+    assert "Cannot read a file given on the command line" in str(output.error.message)
     assert output.error.failure_type == FailureType.config_error
 
 
