@@ -280,6 +280,16 @@ PROXY_REFUSES = (
 )
 
 
+PROBLEMS = {
+    requests.exceptions.ProxyError: "a proxy that does not connect",
+    requests.exceptions.SSLError: "a TLS connection that failed",
+    requests.Timeout: "no response in time",
+    requests.exceptions.ChunkedEncodingError: "a connection that broke off",
+    requests.ConnectionError: "no connection",
+}
+"""What the exceptions of `requests` mean, the more special ones first."""
+
+
 def _obstacle(error: Exception | None) -> str:
     """What keeps every request from Amplitude until somebody removes it; empty for what may pass."""
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
@@ -293,11 +303,12 @@ def _obstacle(error: Exception | None) -> str:
 
 
 def _problem(error: Any) -> str:
-    """Why there is no response, in words where the exception's name says little."""
+    """Why there is no response, in words."""
     if "Failed to resolve" in str(error):
         return "a name that does not resolve"
-    if isinstance(error, requests.Timeout):
-        return "no response in time"
+    for kind, words in PROBLEMS.items():
+        if isinstance(error, kind):
+            return words
     return type(error).__name__
 
 

@@ -21,7 +21,7 @@ def read_states(path: str) -> list[AirbyteStateMessage]:
     Raises:
         ValueError: the file is not a list of state messages.
     """
-    content = json.loads(Path(path).read_text("utf-8")) or []
+    content = json.loads(Path(path).read_text("utf-8").strip() or "[]") or []
     if not isinstance(content, list) or not all(isinstance(message, dict) for message in content):
         raise ValueError("the state is not a list of messages")
     for message in content:

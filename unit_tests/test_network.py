@@ -193,3 +193,29 @@ def test_outside_the_package_a_check_has_a_minute_too() -> None:
     assert declared["check"]["stream_names"] == ["events_list"]
     loaded = source.load_manifest()["definitions"]["events_list"]["retriever"]["requester"]
     assert set(loaded) == {"$ref"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "proxy", "words"),
+    [
+        ("http", False, "no connection"),
+        ("https", False, "a TLS connection that failed"),
+        ("https", True, "a proxy that does not connect"),
+    ],
+)
+def test_the_check_says_in_words_why_nothing_can_be_reached(
+    run: Run, clock: Clock, monkeypatch: pytest.MonkeyPatch, scheme: str, proxy: bool, words: str
+) -> None:
+    clock.set(datetime(2026, 1, 1, tzinfo=timezone.utc))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = free.getsockname()[1]
+    if proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed}")
+
+    with served(Proxy) as port:  # which speaks no TLS
+        port = port if words.startswith("a TLS") else closed
+        status = run("check", {**KEYS, "api_url": f"{scheme}://localhost:{port}"}).messages[-1]
+
+    message = status["connectionStatus"]["message"]
+    assert f"cannot be reached at localhost:{port} ({words})" in message
