@@ -16,6 +16,8 @@ from emulator import Emulator, Fault, Project
 from unit_tests.conftest import Clock, Output, Run
 
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
+TIMELINES = max(20, settings().max_examples // 10)
+"""A timeline is about ten syncs, a second or more."""
 LATE: dict[str, Any] = {
     "late_hours": {"20240102T05": 4},
     "late_members": {("20240102T09", 1): 3},
@@ -105,7 +107,10 @@ KINDS = ["html", "cut", "short", "bit_flip", "bad_crc", "gzip_cut", "close"]
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=TIMELINES,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_any_timeline_gives_each_event_once(run: Run, clock: Clock, data: st.DataObject) -> None:
     day = [f"20240101T{hour:02d}" for hour in range(24)]
     project = Project(
@@ -185,7 +190,7 @@ CUTS = st.lists(
     runtime=st.sampled_from(["package", "manifest"]),
 )
 @settings(
-    max_examples=settings().max_examples // 2,
+    max_examples=TIMELINES // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_cutting_into_connections_gives_each_event_once(
