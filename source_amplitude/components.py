@@ -1625,7 +1625,7 @@ class ExportRetriever(Retriever):
             int(self.config.get("lookback_hours", 6)),
         )
         self._origin = Window(start, start + HOUR).as_slice()
-        self._events_since_state = self._bytes_since_state = 0
+        self._events = self._events_since_state = self._bytes_since_state = 0
         # Whoever has the turn emits, and alone changes the ledger.
         self._turn = threading.Lock()
         self._archives = threading.BoundedSemaphore(self.max_archives_on_disk)
@@ -1691,7 +1691,10 @@ class ExportRetriever(Retriever):
                         break
                     archive, complete = self._download(part, stack)
                     with self._turn:
+                        before = self._events
                         yield from self._read_archive(part, archive, complete, failures)
+                        if self._events > before:
+                            LOGGER.info(f"{self.name}: {self._events - before:,} events of {part}.")
                 self._failed_in_a_row = 0
             except TooLargeError as error:
                 if part.hours > 1:
@@ -2013,6 +2016,7 @@ class ExportRetriever(Retriever):
         )
         if due and self._bytes_since_state >= states:
             self._checkpoint()
+        self._events += events
         self._events_since_state += events
         self._bytes_since_state += size
 

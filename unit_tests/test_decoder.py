@@ -35,9 +35,9 @@ def decode(content: bytes, step: int = 65536, **options: Any) -> list[Any]:
 
 
 def named_gzip(data: bytes) -> bytes:
-    """A gzip stream whose header has all optional fields (RFC 1952, 2.3.1)."""
+    """A gzip stream whose header has all optional fields (RFC 1952, 2.3.1), longer than one read."""
     plain = gzip.compress(data, mtime=0)
-    header = b"\x1f\x8b\x08\x1f" + plain[4:10] + b"\x04\0abcd" + b"name\0" + b"comment\0"
+    header = b"\x1f\x8b\x08\x1f" + plain[4:10] + b"\x04\0abcd" + b"n" * 20_000 + b"\0comment\0"
     return header + (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little") + plain[10:]
 
 

@@ -388,3 +388,18 @@ def test_syncs_of_events_lose_nothing_and_repeat_nothing_and_share_their_state_w
     uploaded = [e["uuid"] for n in range(16) for e in project.events(midnight + n * HOUR)]
     read = [record["uuid"] for output in outputs for record in output.records("events")]
     assert sorted(read) == sorted(uploaded)
+
+
+def test_a_test_read_of_events_shows_its_slices_requests_and_records(
+    tmp_path: Path, recent: Config
+) -> None:
+    config = {**recent, "request_time_range": 5}
+    (answer,) = Builder(tmp_path).ask(config, ("test_read", "events"))
+
+    pages = [page for part in answer["slices"] for page in part["pages"]]
+    bounds = [part["slice_descriptor"]["start_time"] for part in answer["slices"]]
+    assert bounds == ["20240103T00", "20240103T05"]
+    assert [len(page["records"]) for page in pages] == [15, 15]
+    for page, start in zip(pages, bounds, strict=True):
+        assert f"/api/2/export?start={start}" in page["request"]["url"]
+        assert page["response"]["status"] == 200
