@@ -111,10 +111,16 @@ def test_it_ends_at_once_while_clients_hold_connections_and_answers(project: Pro
     with requests.Session() as session:
         with Emulator(project, [Fault(kind="hang", delay=600)]) as emulator:
             session.get(f"{emulator.url}/api/3/cohorts")
+            arrived, wait = threading.Event(), emulator.api.wait
+
+            def noticed(seconds: float) -> None:
+                arrived.set()
+                wait(seconds)
+
+            emulator.api.wait = noticed
             waiting = threading.Thread(target=ask)
             waiting.start()
-            while len(emulator.requests) < 2:
-                pass
+            assert arrived.wait(10)
         waiting.join(10)
 
     assert len(ended) == 1
