@@ -197,8 +197,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
             if isinstance(response, requests.Response):
                 last = f"{response.status_code}{_said(response)}"
             return (
-                f"Amplitude did not answer for {self.name}, {tries} times over (the last: {last}). The next"
-                " sync goes on from here; if it stays, look at Amplitude's status page."
+                f"Amplitude did not answer for {self.name} in {tries} attempts (the last: {last}). The next"
+                " sync continues from here; if the error persists, look at Amplitude's status page."
             )
         if not isinstance(response, requests.Response):
             return (
@@ -207,8 +207,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
             )
         if response.status_code == 429:
             return (
-                f"Amplitude takes no more requests of this project for now, when asked for {self.name}"
-                f" (429{_said(response)}). Its limits pass within the hour: test again then."
+                f"Amplitude takes no more requests of this project at the moment (429{_said(response)},"
+                f" reading {self.name}). Its limits pass within the hour: test again then."
             )
         return (
             f"Amplitude could not answer for {self.name} ({response.status_code}{_said(response)})."
@@ -248,8 +248,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
             )
         return self.failure(
             FailureType.system_error,
-            f"Amplitude could not answer the request for {self.name} ({status}{said}). Nothing was read;"
-            " try again, and open an issue if it stays.",
+            f"Amplitude could not answer the request for {self.name} ({status}{said}). The next sync sends"
+            " it again; open an issue if the error persists.",
         )
 
     def failure(self, kind: FailureType, message: str) -> AirbyteTracedException:
@@ -269,8 +269,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
             raise self.failure(
                 FailureType.system_error,
                 f"Amplitude's answer for {self.name} is not the list that its documentation promises"
-                f" ({response.status_code}{_said(response)}). Nothing was read; try again, and open an issue"
-                " if it stays.",
+                f" ({response.status_code}{_said(response)}). Nothing of it was read; the next sync requests"
+                " it again. Open an issue if the error persists.",
             )
 
 
@@ -418,7 +418,8 @@ class SeriesExtractor(RecordExtractor):
             data = response.json()["data"]
             positions, series = data["xValues"], data["series"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise self._malformed("it has no data.xValues and data.series") from None
+            said = _said(response)
+            raise self._malformed(f"it has no data.xValues and data.series{said}") from None
         if not isinstance(positions, list) or not isinstance(series, list):
             raise self._malformed("data.xValues and data.series are not lists")
         if not series:
@@ -494,7 +495,8 @@ class SeriesExtractor(RecordExtractor):
     def _malformed(self, what: str) -> AirbyteTracedException:
         return AirbyteTracedException(
             message=f"Amplitude's answer for {self.name} is not the table of days that its documentation"
-            f" promises: {what}. Nothing of it was read; try again, and open an issue if it stays.",
+            f" promises: {what}. Nothing of it was read; the next sync requests it again. Open an issue"
+            " if the error persists.",
             internal_message=f"{self.name}: malformed series: {what}",
             failure_type=FailureType.system_error,
         )

@@ -8,7 +8,7 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from unit_tests.conftest import Run, Sync, config_for
-from unit_tests.protocol import logged
+from unit_tests.protocol import error_body, logged
 
 PATHS = {
     "active_users": "/api/2/users",
@@ -141,6 +141,18 @@ def test_a_malformed_table_fails_its_stream_with_one_sentence(
     )
     assert any(error["message"].startswith(said) for error in output.errors)
     assert {"date": "2024-01-03"} not in output.states(stream)
+
+
+def test_an_error_in_place_of_a_table_is_quoted(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    body = error_body("Unspecified Error", "Too Many Requests")
+    amplitude.faults.append(Fault(path="/api/2/users", status=200, body=body, times=None))
+
+    output = run("read", config, ("active_users",))
+
+    said = "no data.xValues and data.series: Unspecified Error (Too Many Requests)"
+    assert any(said in error["message"] for error in output.errors)
 
 
 @pytest.mark.parametrize(
