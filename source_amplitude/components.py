@@ -643,14 +643,15 @@ class ExportErrorHandler(AmplitudeErrorHandler):
             if not words:
                 return self.retry(response)
         elif status == 413 or (status == 400 and not _names_another_cause(words)):
-            raise TooLargeError(f"{status}{words and ': '}{words}")
+            raise TooLargeError(f"{status}{_said(response)}")
         elif status == 504:
             if self.attempts:
-                raise TooLargeError(f"504, twice{words and ': '}{words}")
+                raise TooLargeError(f"504, twice{_said(response)}")
         elif status == 400:
             raise self.failure(
                 FailureType.config_error,
-                f"Amplitude refused the export: {words}. Correct the dates or options it names.",
+                f"Amplitude refused the export ({status}{_said(response)}). Correct the dates or options"
+                " it names.",
             )
         return super().interpret_response(response)
 
@@ -1569,7 +1570,8 @@ def no_archive(response: requests.Response, beginning: bytes) -> NoArchiveError:
         words = body if isinstance(body, str) else error_text_of(body)
     except (ValueError, RecursionError):
         words = ""
-    words = " ".join(words[:300].split())
+    if not QUOTABLE.fullmatch(words):
+        words = ""
     kind = "empty" if not beginning else "a page" if beginning.lstrip()[:1] == b"<" else "no zip"
     status = response.status_code
     return NoArchiveError(
