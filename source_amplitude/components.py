@@ -1165,6 +1165,8 @@ def count_members(file: IO[bytes]) -> int:
 
 FOREVER = "9999"
 """A bound that no moment reaches."""
+OTHER = " other"
+"""What a ledger's key ends with where the names of its files tell no hour."""
 LEDGER_MEMBERS = 20_000
 """Files that a state remembers at most, about 25 bytes each."""
 
@@ -1317,7 +1319,8 @@ def window_of_key(key: str) -> Window:
     if len(key) == len("20141101"):
         start = parse_hour(f"{key}T00")
         return Window(start, start + 24 * HOUR)
-    return Window(parse_hour(key), parse_hour(key) + HOUR)
+    start = parse_hour(key.removesuffix(OTHER))
+    return Window(start, start + HOUR)
 
 
 @dataclass
@@ -1867,8 +1870,8 @@ class ExportRetriever(Retriever):
             if window is None or not (window.start < part.end and part.start < window.end):
                 if window is not None and window.start >= complete:
                     continue
-                member.window, key = None, format_hour(part.end - HOUR)
-                others.setdefault(key, []).append(member)
+                member.window = None
+                others.setdefault(f"{format_hour(part.end - HOUR)}{OTHER}", []).append(member)
             elif window.hours == 1:
                 hours.setdefault(format_hour(window.start), []).append(member)
             else:
@@ -1923,8 +1926,7 @@ class ExportRetriever(Retriever):
 
         A member is known by its bytes, whatever its name, or by its first bytes.
         """
-        named = all(member.window for member in members)
-        keys = [key] if named else list(self._ledger.members)
+        keys = [k for k in self._ledger.members if k == key or OTHER in key + k]
         left = [(k, entry) for k in keys for entry in self._ledger.members.get(k, ())]
         whole: defaultdict[tuple[int, int], list[tuple[str, Emitted]]] = defaultdict(list)
         for pair in left:
@@ -1941,7 +1943,7 @@ class ExportRetriever(Retriever):
                 crcs = archive.prefix_crc32s(member, lengths)
                 old += [pair for pair in left if crcs.get(pair[1].length) == pair[1].crc32]
                 left = [pair for pair in left if pair not in old]
-        return found, left if named else []
+        return found, [pair for pair in left if pair[0] == key and OTHER not in key]
 
     def _read_member(
         self,

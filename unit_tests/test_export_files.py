@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Project
-from unit_tests.archives import lines
+from emulator import Emulator, Fault, Project
+from unit_tests.archives import archive, lines
 from unit_tests.conftest import Clock, Output, Run
 from unit_tests.events import event, messages, serve, uuids
 from unit_tests.protocol import config_for
@@ -60,6 +60,24 @@ def test_a_file_is_known_by_any_name(
     third = run("read", hour, ("events",), second.state, runtime=runtime)
 
     assert [uuids(output) for output in (first, second, third)] == [["a", "b"], [], []]
+
+
+def test_files_with_and_without_an_hour_in_their_names_are_known_in_one_archive(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
+) -> None:
+    files = {"1/1_2024-01-01_5#0.json.gz": lines(event("a")), "b": lines(event("b"))}
+    names = [list(files), ["b", "1/1_2024-01-01_5#0.json.gz"], ["x", "y"], list(files)]
+    outputs: list[Output] = []
+    for number, (first, second) in enumerate(names):
+        body = archive({first: files["1/1_2024-01-01_5#0.json.gz"], second: files["b"]})
+        amplitude.faults = [
+            Fault(status=200, body=body, content_type="application/zip", times=None)
+        ]
+        state = outputs[-1].state if number else []
+        outputs.append(run("read", hour, ("events",), state, runtime=runtime))
+
+    assert [uuids(output) for output in outputs] == [["a", "b"], [], [], []]
+    assert not any("has changed" in log for output in outputs for log in output.logs)
 
 
 def test_a_file_that_is_changed_otherwise_is_read_again_and_the_log_says_which(
