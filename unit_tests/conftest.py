@@ -21,6 +21,7 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
 )
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from hypothesis import settings
+from pyrate_limiter import BucketFactory
 
 from emulator import Emulator, Project
 from source_amplitude.entrypoint import Entrypoint, source_for
@@ -39,6 +40,14 @@ Run = Callable[..., Output]
 Config = Mapping[str, Any]
 State = list[dict[str, Any]]
 Sync = Callable[[Config, tuple[str, ...], State], Output]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def budgets_start_no_threads() -> Iterator[None]:
+    """Each budget of the CDK has a thread that forgets old calls and never ends: thousands, here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BucketFactory, "schedule_leak", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
