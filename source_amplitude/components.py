@@ -1454,10 +1454,9 @@ class DiskSpace:
             self._changed.notify_all()
 
     def wait(self) -> None:
-        """Wait until a download has ended or a file was closed."""
+        """Wait until no download is under way."""
         with self._changed:
-            if self._sizes:
-                self._changed.wait()
+            self._changed.wait_for(lambda: not self._downloads)
 
     def _too_large(self, owner: object, full: bool) -> str:
         size = f"more than {self._sizes.get(owner, 0):,} bytes"
@@ -1703,6 +1702,9 @@ class ExportRetriever(Retriever):
                         if self._events > before:
                             LOGGER.info(f"{self.name}: {self._events - before:,} events of {part}.")
                 self._failed_in_a_row = 0
+            except RestartError:
+                self._disk.wait()
+                parts.appendleft(part)
             except TooLargeError as error:
                 if part.hours > 1:
                     self._hours = min(self._hours, halves[0].hours)
@@ -1775,6 +1777,7 @@ class ExportRetriever(Retriever):
         None is a window without events; with it comes the end of the hours that are complete.
 
         Raises:
+            RestartError: the disk is needed by downloads before it.
             TooLargeError, DamagedArchiveError, NoArchiveError: after the last attempt.
             AirbyteTracedException: an error response.
         """
@@ -1785,8 +1788,6 @@ class ExportRetriever(Retriever):
                     download = self._attempt(window, attempt)
                     stack.push(attempt.pop_all())
                     return download
-            except RestartError:
-                self._disk.wait()
             except DamagedArchiveError as error:
                 attempts[type(error)] += 1
                 if attempts[type(error)] >= DOWNLOAD_ATTEMPTS or self._stopped:
