@@ -16,15 +16,20 @@ differ from a page, the recorded response wins; these differences are marked *re
   countries counts in both, and 100 groups are answered. *Recorded*: `seriesLabels` in tables of users, none
   in averages, whose days end in `T00:00:00`; empty tables with or without their days; data on the query
   beside `data`
-- apis/analytics/chart-annotations: version 3 with its filters, categories, and version 2 as it was
-- apis/analytics/behavioral-cohorts: the list; the download in three steps, with its limits and its redirect
-- apis/analytics/taxonomy: the five lists and their items, the hourly budget, four requests in flight
-- apis/analytics/user-privacy: the list of deletion jobs
+- apis/analytics/chart-annotations: version 3 with its filters, categories, and version 2 as it was.
+  *Recorded*: a category's name is `category`, and an annotation without one is `Uncategorized`
+- apis/analytics/behavioral-cohorts: the list; the download in three steps, with its limits and its redirect.
+  *Recorded*: four more fields, no size before a cohort is computed, and files in gzip with every cell quoted
+- apis/analytics/taxonomy: the five lists and their items, the hourly budget, four requests in flight.
+  *Recorded*: `deleted` event types; a property of an event type among the shared ones
+- apis/analytics/user-privacy: the list of deletion jobs, six months at most, with jobs that are planned.
+  *Recorded*: JSON that is called HTML
 - Plans, and faults of any status, delay or damage
 
 Options of `Project` decide what documentation leaves open: members that are late, grow, are rewritten or
 are packed again by each request; gzip streams per member; files by day; countries; sessions; the form of
-empty tables. Its clock is also that of the `Date` header.
+empty tables; the encoding of cohorts' files and the status of their jobs; where an event type is looked for.
+Its clock is also that of the `Date` header.
 
 Not emulated:
 

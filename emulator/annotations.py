@@ -6,34 +6,39 @@ from typing import Any
 from emulator.api import Api
 from emulator.messages import ApiError, Request, Response, json_response, parse_moment
 
-CATEGORIES = [{"id": 3107, "name": "Releases"}, {"id": 3108, "name": "Marketing"}]
+CATEGORIES = [
+    {"id": 1, "category": "Uncategorized"},
+    {"id": 3107, "category": "Releases"},
+    {"id": 3108, "category": "Marketing"},
+]
+"""As recorded; the documentation has `name` in place of `category`."""
 
 ANNOTATIONS: list[dict[str, Any]] = [
     {
         "id": 88_102,
         "start": "2023-11-01T07:00:00+00:00",
-        "end": "2023-11-10T07:00:00+01:00",
         "label": "Feature X",
         "details": "Rolled out to everyone.",
-        "category": CATEGORIES[0],
+        "category": CATEGORIES[1],
+        "end": "2023-11-10T07:00:00+01:00",
         "chart_id": None,
     },
     {
         "id": 88_103,
         "start": "2024-01-01T23:30:00-08:00",
-        "end": None,
         "label": "New Year's sale 🎉",
         "details": None,
-        "category": None,
+        "category": CATEGORIES[0],
+        "end": None,
         "chart_id": "xy12ab3",
     },
     {
         "id": 88_107,
         "start": "2024-01-02T09:00:00+05:30",
-        "end": None,
         "label": "Release 4.7",
         "details": "",
-        "category": CATEGORIES[0],
+        "category": CATEGORIES[1],
+        "end": None,
         "chart_id": None,
     },
 ]
@@ -60,7 +65,7 @@ def annotations(api: Api, request: Request) -> Response:
         raise ApiError(400, "category and chart_id exclude each other")
     found = make_annotations(api.project.start.date())
     if category:
-        found = [a for a in found if a["category"] and category in map(str, a["category"].values())]
+        found = [a for a in found if category in map(str, a["category"].values())]
     if chart:
         found = [a for a in found if a["chart_id"] == chart]
     for name in ("start", "end"):
@@ -100,7 +105,7 @@ def annotation_categories(api: Api, request: Request) -> Response:
     """The categories of annotations."""
     api.require("annotations")
     name = request.value("category")
-    return json_response({"data": [c for c in CATEGORIES if name in (None, c["name"])]})
+    return json_response({"data": [c for c in CATEGORIES if name in (None, c["category"])]})
 
 
 def annotation_category(api: Api, _request: Request, number: str) -> Response:

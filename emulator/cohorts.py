@@ -1,6 +1,7 @@
 """Behavioral cohorts: the list and the download of members (apis/analytics/behavioral-cohorts)."""
 
 import csv
+import gzip
 import io
 import random
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ def download_status(api: Api, _request: Request, number: str) -> Response:
     api.require("cohorts")
     job = _find_job(api, number)
     job.polls += 1
-    state, status = ("JOB COMPLETED", 200) if job.completed else ("JOB INPROGRESS", 202)
+    state, status = ("JOB COMPLETED", 200) if job.completed else (api.project.cohort_status, 202)
     data = {"request_id": job.id, "cohort_id": job.cohort, "async_status": state}
     return json_response(data, status)
 
@@ -88,12 +89,20 @@ def signed_file(api: Api, request: Request, number: str, link: str) -> Response:
     if not job or not ends or api.project.now().timestamp() >= ends[0]:
         return _s3_error(403, "AccessDenied", "Request has expired")
     body = io.StringIO()
-    table = csv.writer(body)
-    table.writerow(["amplitude_id", "user_id", *job.properties])
-    for row in range(_find_cohort(api, job.cohort)["size"]):
+    # As recorded: every cell in quotes, lines that end in LF. With properties, a client met the id twice.
+    table = csv.writer(body, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    again = job.properties[:1] and ["amplitude_id"]
+    table.writerow(["amplitude_id", "user_id", *again, *job.properties])
+    for row in range(_find_cohort(api, job.cohort)["size"] or 0):
         user = "" if row % 4 == 0 else f"user-{row}@example.com"
-        table.writerow([731_550_000_000 + row, user, *("team, yearly" for _ in job.properties)])
-    return Response(body.getvalue().encode(), 200, "text/csv")
+        identity = 731_550_000_000 + row
+        values = ("team, yearly" for _ in job.properties)
+        table.writerow([identity, user, *(identity for _ in again), *values])
+    content = body.getvalue().encode()
+    if api.project.cohort_files == "plain":
+        return Response(content, 200, "text/csv")
+    labels = {"Content-Encoding": "gzip"} if api.project.cohort_files == "gzip" else {}
+    return Response(gzip.compress(content, mtime=0), 200, "text/csv", labels)
 
 
 def _find_cohort(api: Api, name: str) -> dict[str, Any]:
@@ -135,35 +144,41 @@ def _make_cohort(app: int, number: int, name: str, title: str) -> dict[str, Any]
     return {
         "appId": app,
         "archived": number == 2,
-        "chart_id": None,
-        "createdAt": 1_665_697_229 if number else None,
         "definition": {
             "version": 3,
             "countGroup": {"name": "User", "is_computed": False},
             "cohortType": "UNIQUES",
             "andClauses": [clause],
             "referenceFrameTimeParams": {},
+            "orClauses": [[clause]],
         },
         "description": "People who paid" if number else None,
-        "edit_id": None,
-        "finished": True,
-        "hidden": False,
+        "finished": number > 0,
         "id": name,
-        "is_official_content": False,
-        "is_predictive": False,
-        "lastComputed": 1_684_000_000 + number,
-        "lastMod": 1_679_000_000 + number,
-        "last_viewed": 1_684_100_000 if number else None,
-        "location_id": None,
-        "metadata": ["growth"] if number else None,
         "name": title,
-        "owners": ["ana@example.com"],
-        "popularity": number if number else None,
         "published": True,
-        "shortcut_ids": [],
-        "size": 120 * number,
-        "syncMetadata": [sync] if number else [],
         "type": "redshift",
+        "lastMod": 1_679_000_000 + number,
+        "createdAt": 1_665_697_229 if number else None,
+        "lastComputed": 1_684_000_000 + number if number else None,
+        "hidden": False,
+        "metadata": ["growth"] if number else None,
         "view_count": 3 if number else None,
+        "popularity": number if number else None,
+        "last_viewed": 1_684_100_000 if number else None,
+        "chart_id": None,
+        "edit_id": None,
+        "is_predictive": False,
+        "is_official_content": False,
+        "location_id": None,
+        "shortcut_ids": [],
+        "per_app_metadata": None,
+        "cohort_definition_type": None,
+        "cohort_output_type": "UNIQUES",
+        "is_generated_content": False,
+        "owners": ["ana@example.com"] if number else ["amp"],
         "viewers": [],
+        # Null until it has been computed.
+        "size": 120 * number if number else None,
+        "syncMetadata": [sync] if number else [],
     }

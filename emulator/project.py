@@ -53,6 +53,10 @@ class Project:
         sessions: whether users have sessions; without, averages are zeros.
         empty_tables: how dashboards answer a range without data. `days` has all days (or bins) and no series,
             `bare` has neither; None is as recorded: users with days, averages with zeros, lengths bare.
+        cohort_files: how the file of a cohort's members is sent: `gzip` with its `Content-Encoding`,
+            `unlabelled` gzip without it, or `plain`.
+        cohort_status: the status word of a job that is not completed.
+        event_type_in: where the list of event properties looks for an event type: `form`, `query`.
     """
 
     def __init__(
@@ -75,6 +79,9 @@ class Project:
         countries: Sequence[str] = COUNTRIES,
         sessions: bool = True,
         empty_tables: Literal["days", "bare"] | None = None,
+        cohort_files: Literal["gzip", "unlabelled", "plain"] = "gzip",
+        cohort_status: str = "JOB INPROGRESS",
+        event_type_in: Sequence[Literal["form", "query"]] = ("form",),
     ) -> None:
         self.seed = seed
         self.start = datetime.fromisoformat(start.replace("Z", "+00:00"))
@@ -93,6 +100,9 @@ class Project:
         self.countries = tuple(countries)
         self.sessions = sessions
         self.empty_tables = empty_tables
+        self.cohort_files = cohort_files
+        self.cohort_status = cohort_status
+        self.event_type_in = tuple(event_type_in)
         self.app = 400_000 + seed
         self._packings = count(1)
         self._members = lru_cache(maxsize=2048)(self.members)

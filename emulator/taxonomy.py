@@ -7,11 +7,13 @@ from emulator.api import Api
 from emulator.event import EVENT_TYPES
 from emulator.messages import ApiError, Request, Response, json_response
 
+NOT_FOUND = {"success": False, "errors": [{"message": "Not found"}]}
+
 
 def _property(kind: str, name: str, value_type: str | None, **more: Any) -> dict[str, Any]:
     return {
         kind: name,
-        "description": None,
+        "description": "",
         "type": value_type,
         "enum_values": None,
         "regex": None,
@@ -22,26 +24,32 @@ def _property(kind: str, name: str, value_type: str | None, **more: Any) -> dict
     }
 
 
+def _event(name: str, number: int, deleted: bool | None) -> dict[str, Any]:
+    return {
+        "event_type": name,
+        "description": None,
+        "display_name": name if number % 2 else None,
+        "category": None if number % 2 else {"name": "Checkout"},
+        "deleted": deleted,
+        "tags": ["core"] if number == 0 else [],
+        "is_active": True,
+        "owner": None,
+        "is_hidden_from_dropdowns": False,
+        "is_hidden_from_persona_results": False,
+        "is_hidden_from_pathfinder": False,
+        "is_hidden_from_timeline": False,
+    }
+
+
 TAXONOMY: dict[str, list[dict[str, Any]]] = {
     "category": [{"id": 1, "name": "Checkout"}, {"id": 2, "name": "A/B tests"}],
     "event": [
-        {
-            "event_type": name,
-            "category": None if number % 2 else {"name": "Checkout"},
-            "description": None,
-            "display_name": name,
-            "is_active": True,
-            "is_hidden_from_dropdowns": False,
-            "is_hidden_from_persona_results": False,
-            "is_hidden_from_pathfinder": False,
-            "is_hidden_from_timeline": False,
-            "tags": ["core"] if number == 0 else [],
-            "owner": None,
-        }
-        for number, name in enumerate(EVENT_TYPES)
+        *(_event(name, number, None) for number, name in enumerate(EVENT_TYPES)),
+        _event("old_checkout", 1, deleted=True),
     ],
     "event-property": [
         _property("event_property", "coupon", "string", event_type=None, is_required=False),
+        _property("event_property", "utm_source", "any", event_type=None, is_required=False),
         _property(
             "event_property", "$price", "number", event_type="revenue_amount", is_required=True
         ),
@@ -64,17 +72,29 @@ def taxonomy(api: Api, request: Request, kind: str, name: str | None = None) -> 
     found = TAXONOMY[kind]
     if request.value("showDeleted") != "true":
         found = [item for item in found if not item.get("deleted")]
-    # Documented as a form in the body of a GET, for one group property in the query too; without it only what
-    # all types share is listed.
+    # Documented as a form in the body of a GET, for one group property in the query too. Without it the
+    # shared properties are listed; recorded with them was one of an event type, here the last.
     axis = {"event-property": "event_type", "group-property": "group_type"}.get(kind)
     if axis:
-        wanted = request.form.get(axis) or (request.query.get(axis, []) if name else [])
-        found = [item for item in found if item[axis] == (wanted[0] if wanted else None)]
+        places = {"form": request.form, "query": request.query}
+        where = {*api.project.event_type_in, *(["query"] if name else [])}
+        wanted = next((places[place][axis][0] for place in where if places[place].get(axis)), None)
+        shared = [item for item in found if item[axis] is None]
+        others = [item for item in found if item[axis] is not None]
+        if wanted is not None:
+            if kind == "event-property" and wanted not in _event_types():
+                raise ApiError(400, "Not found", body=NOT_FOUND)
+            found = [item for item in others if item[axis] == wanted]
+        else:
+            found = shared + (others[-1:] if kind == "event-property" and name is None else [])
     if name is None:
         return json_response({"success": True, "data": found})
     key = {"category": "name", "event": "event_type"}.get(kind, kind.replace("-", "_"))
     for item in found:
         if item[key] == unquote(name):
             return json_response({"success": True, "data": item})
-    body = {"success": False, "errors": [{"message": "Not found"}]}
-    raise ApiError(404 if kind == "user-property" else 400, "Not found", body=body)
+    raise ApiError(404 if kind == "user-property" else 400, "Not found", body=NOT_FOUND)
+
+
+def _event_types() -> set[str]:
+    return {item["event_type"] for item in TAXONOMY["event"] if not item["deleted"]}

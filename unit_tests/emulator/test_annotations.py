@@ -47,6 +47,6 @@ def test_annotation_categories_are_listed_and_found(amplitude: Emulator) -> None
     path = "/api/3/annotation-categories"
     both = get(amplitude, path).json()["data"]
 
-    assert [item["name"] for item in both] == ["Releases", "Marketing"]
-    assert get(amplitude, path, params={"category": "Releases"}).json()["data"] == both[:1]
-    assert get(amplitude, f"{path}/3108").json() == both[1]
+    assert [item["category"] for item in both] == ["Uncategorized", "Releases", "Marketing"]
+    assert get(amplitude, path, params={"category": "Releases"}).json()["data"] == both[1:2]
+    assert get(amplitude, f"{path}/3108").json() == both[2]

@@ -1,5 +1,6 @@
 """Cohorts: the list, and the download of members with its limits."""
 
+import gzip
 from datetime import timedelta
 
 import requests
@@ -14,9 +15,10 @@ def test_cohorts_have_every_recorded_field(amplitude: Emulator) -> None:
     synced = get(amplitude, "/api/3/cohorts", params={"includeSyncInfo": "true"}).json()["cohorts"]
 
     fields = (
-        "appId archived chart_id createdAt definition description edit_id finished hidden id"
-        " is_official_content is_predictive lastComputed lastMod last_viewed location_id metadata"
-        " name owners popularity published shortcut_ids size type view_count viewers"
+        "appId archived definition description finished id name published type lastMod createdAt"
+        " lastComputed hidden metadata view_count popularity last_viewed chart_id edit_id"
+        " is_predictive is_official_content location_id shortcut_ids per_app_metadata"
+        " cohort_definition_type cohort_output_type is_generated_content owners viewers size"
     )
     assert [" ".join(cohort) for cohort in plain] == [fields] * 3
     assert all("syncMetadata" not in cohort for cohort in plain)
@@ -43,11 +45,27 @@ def test_a_cohorts_members_are_downloaded_in_three_steps(
     assert signed.startswith(amplitude.api.files_url)
     both = requests.get(signed, auth=(amplitude.api_key, amplitude.secret_key), timeout=10)
     assert both.status_code == 400
-    rows = requests.get(signed, timeout=10).text.splitlines()
-    assert rows[0] == "amplitude_id,user_id,a,b"
-    assert len(rows) == 121
+    file = requests.get(signed, timeout=10)
+    assert file.headers["Content-Encoding"] == "gzip"
+    header, row, *others = file.text.split("\n")
+    assert header == '"amplitude_id","user_id","amplitude_id","a","b"'
+    assert row == '"731550000000","","731550000000","team, yearly","team, yearly"'
+    assert len(others) == 120
     time_of.now += timedelta(minutes=1)
     assert requests.get(signed, timeout=10).status_code == 403
+
+
+def test_files_and_statuses_of_cohorts_have_options(amplitude: Emulator) -> None:
+    amplitude.project.cohort_status = "JOB QUEUED"
+    bodies = {}
+    for form in ("gzip", "unlabelled", "plain"):
+        amplitude.project.cohort_files = form
+        job = get(amplitude, "/api/5/cohorts/request/p81xq0z").json()["request_id"]
+        first, _ = (get(amplitude, f"/api/5/cohorts/request-status/{job}") for _ in range(POLLS))
+        assert first.json()["async_status"] == "JOB QUEUED"
+        bodies[form] = get(amplitude, f"/api/5/cohorts/request/{job}/file").content
+
+    assert gzip.decompress(bodies["unlabelled"]) == bodies["plain"] == bodies["gzip"]
 
 
 def test_an_unknown_cohort_and_an_unknown_job_are_404(amplitude: Emulator) -> None:

@@ -1,5 +1,7 @@
 """The taxonomy's lists and items."""
 
+import pytest
+
 from emulator import Emulator
 from unit_tests.emulator.conftest import get
 
@@ -8,7 +10,7 @@ def test_taxonomy_lists_are_wrapped_and_their_items_found(amplitude: Emulator) -
     for kind, count in {
         "category": 2,
         "event": 6,
-        "event-property": 1,
+        "event-property": 3,
         "user-property": 1,
         "group-property": 1,
     }.items():
@@ -22,15 +24,30 @@ def test_taxonomy_lists_are_wrapped_and_their_items_found(amplitude: Emulator) -
     assert get(amplitude, "/api/2/taxonomy/user-property/none").status_code == 404
     shown = get(amplitude, "/api/2/taxonomy/user-property", params={"showDeleted": "true"}).json()
     assert len(shown["data"]) == 2
+    events = get(amplitude, "/api/2/taxonomy/event", params={"showDeleted": "true"}).json()["data"]
+    assert [event["deleted"] for event in events] == [None] * 6 + [True]
 
 
-def test_an_event_type_comes_as_a_form_and_in_the_query_it_is_not_seen(amplitude: Emulator) -> None:
+@pytest.mark.parametrize("place", ["form", "query"])
+def test_an_event_type_is_seen_where_the_project_looks_for_it(
+    amplitude: Emulator, place: str
+) -> None:
+    amplitude.project.event_type_in = (place,)  # type: ignore[assignment]
     wanted = {"event_type": "revenue_amount"}
-    form = get(amplitude, "/api/2/taxonomy/event-property", data=wanted).json()["data"]
-    query = get(amplitude, "/api/2/taxonomy/event-property", params=wanted).json()["data"]
+    path = "/api/2/taxonomy/event-property"
+    form = get(amplitude, path, data=wanted).json()["data"]
+    query = get(amplitude, path, params=wanted).json()["data"]
+    none = get(amplitude, path).json()["data"]
 
-    assert [item["event_property"] for item in form] == ["$price"]
-    assert [item["event_property"] for item in query] == ["coupon"]
+    seen, unseen = (form, query) if place == "form" else (query, form)
+    assert [item["event_property"] for item in seen] == ["$price"]
+    # Shared ones, and one of an event type.
+    assert [item["event_type"] for item in none] == [None, None, "revenue_amount"]
+    assert unseen == none
+    assert (
+        get(amplitude, path, data={"event_type": "x"}, params={"event_type": "x"}).status_code
+        == 400
+    )
 
 
 def test_one_group_property_takes_its_type_from_the_query_too(amplitude: Emulator) -> None:
