@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import InitVar, dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -26,7 +26,7 @@ from functools import partial
 from tempfile import TemporaryFile, gettempdir
 from types import SimpleNamespace
 from typing import IO, Any, NamedTuple, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytz
@@ -36,6 +36,7 @@ from airbyte_cdk.models import Type as MessageType
 from airbyte_cdk.sources.declarative.decoders.decoder import Decoder
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
+from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
 from airbyte_cdk.sources.declarative.requesters import HttpRequester
 from airbyte_cdk.sources.declarative.requesters.error_handlers import DefaultErrorHandler
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
@@ -128,7 +129,6 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
     - 429, 5xx, time-outs and lost connections are asked again (`Waits`), then transient_error
     - 401, 403, and 404 of the taxonomy: config_error, with the hint to the region or to the plan
     - 400 for the property that `measure` is grouped by: config_error; any other 4xx: system_error
-    - 200 without the list under `data_field`: system_error, so that a table is never emptied by mistake
 
     Raised here, since the CDK's own way writes header and body to the log.
     While `check` runs (`ask_again: false` in the config), nothing is asked twice.
@@ -136,7 +136,6 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
 
     name: str = ""
     measure: str | None = None
-    data_field: str | None = None
     max_time: int = LONGEST_WAIT_SECONDS
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
@@ -157,8 +156,6 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         if isinstance(response, requests.Response):
             if response.ok:
                 self._thread.attempts = 0
-                if self.data_field is not None:
-                    self._expect_list(response, self.data_field)
                 return SUCCESS_RESOLUTION
             if response.status_code not in (408, 429) and response.status_code < 500:
                 raise self.refusal(response)
@@ -258,20 +255,6 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         return AirbyteTracedException(
             message=message, internal_message=f"{self.name}: {message}", failure_type=kind
         )
-
-    def _expect_list(self, response: requests.Response, field: str) -> None:
-        try:
-            body = response.json()
-            found = body[field] if field else body
-        except (ValueError, LookupError, TypeError, RecursionError):
-            found = None
-        if not isinstance(found, list):
-            raise self.failure(
-                FailureType.system_error,
-                f"Amplitude's answer for {self.name} is not the list that its documentation promises"
-                f" ({response.status_code}{_said(response)}). Nothing of it was read; the next sync requests"
-                " it again. Open an issue if the error persists.",
-            )
 
 
 PROXY_REFUSES = (
@@ -2060,14 +2043,79 @@ def is_wanted(event: Mapping[str, Any], lower: str, upper: str, emitted: str) ->
     return max(lower, emitted) <= uploaded < upper
 
 
-# -- cohorts ------------------------------------------------------------------------------------
-
-MOST_EPOCH_SECONDS = 10**11
+# -- lists ---------------------------------------------------------------------------------------
 
 
 @dataclass
-class EpochSeconds(RecordTransformation):
-    """Turn a cohort's four times into seconds since 1970, where an answer has milliseconds."""
+class ListExtractor(RecordExtractor):
+    """Turn a response, or what is under its `data_field`, into records: one per row, as it came.
+
+    With `expand`, the records are the items of each row's list of that name, with the row's other
+    fields. A list is read whole before its first record.
+
+    Raises:
+        AirbyteTracedException: system_error when there is no list, so that a table is never
+            emptied by mistake, or a row is no object or lacks a field of `primary_key`.
+    """
+
+    name: str
+    data_field: str
+    primary_key: Any
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+    expand: str = ""
+
+    def extract_records(self, response: requests.Response) -> list[dict[str, Any]]:
+        """The records of a response, in its order."""
+        try:
+            body = response.json()
+            rows = body[self.data_field] if self.data_field else body
+        except (ValueError, LookupError, TypeError, RecursionError):
+            rows = None
+        if not isinstance(rows, list):
+            raise unlike_list(self.name, f"{response.status_code}{_said(response)}")
+        if self.expand:
+            rows = [item for row in rows for item in self._items(row)]
+        key = [self.primary_key] if isinstance(self.primary_key, str) else self.primary_key
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict):
+                raise unlike_list(self.name, f"its row {number} is no object")
+            for field in key:
+                if row.get(field) is None:
+                    raise unlike_list(self.name, f"its row {number} has no `{field}`")
+        return rows
+
+    def _items(self, row: Any) -> Iterator[Any]:
+        items = row.get(self.expand) if isinstance(row, dict) else None
+        if not isinstance(items, list):
+            raise unlike_list(self.name, f"a row of it has no list `{self.expand}`")
+        others = {field: value for field, value in row.items() if field != self.expand}
+        for item in items:
+            yield {**others, **item} if isinstance(item, dict) else item
+
+
+def unlike_list(stream: str, what: str) -> AirbyteTracedException:
+    """The error for a list that is not as documented."""
+    return AirbyteTracedException(
+        message=f"Amplitude's answer for {stream} is not the list that its documentation promises"
+        f" ({what}). Nothing of it was read; the next sync requests it again. Open an issue if the error"
+        " persists.",
+        internal_message=f"malformed list of {stream}: {what}",
+        failure_type=FailureType.system_error,
+    )
+
+
+MAX_EPOCH_SECONDS = 10**11
+"""The year 5138: what is larger has thousandths of a second, or thousandths of those."""
+
+
+@dataclass
+class CohortTimes(RecordTransformation):
+    """Turn a cohort's four times into whole seconds since 1970, from finer ones or from text.
+
+    Raises:
+        AirbyteTracedException: system_error at what is no time.
+    """
 
     parameters: InitVar[Mapping[str, Any] | None] = None
 
@@ -2078,10 +2126,158 @@ class EpochSeconds(RecordTransformation):
         stream_state: Mapping[str, Any] | None = None,
         stream_slice: Mapping[str, Any] | None = None,
     ) -> None:
-        """Change the record in place; in seconds the limit is the year 5138."""
-        for key in ("createdAt", "lastComputed", "lastMod", "last_viewed"):
-            if (record.get(key) or 0) > MOST_EPOCH_SECONDS:
-                record[key] //= 1000
+        """Change the record in place; null stays null, and an empty text is null."""
+        for field in ("createdAt", "lastComputed", "lastMod", "last_viewed"):
+            if record.get(field) is not None:
+                try:
+                    record[field] = epoch_seconds(record[field])
+                except (ValueError, OverflowError) as error:
+                    raise unlike_list("cohorts", f"`{field}` of a cohort is no time") from error
+
+
+def epoch_seconds(value: Any) -> int | None:
+    """Turn seconds since 1970, finer units of them, or text of either or of a time, into seconds.
+
+    Raises:
+        ValueError, OverflowError: it is no time.
+    """
+    if isinstance(value, str):
+        if not value.strip():
+            return None
+        try:
+            value = float(value) if "." in value else int(value)
+        except ValueError:
+            value = datetime.fromisoformat(rfc3339(value)).timestamp()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(type(value).__name__)
+    seconds = math.floor(value)
+    while seconds > MAX_EPOCH_SECONDS:
+        seconds //= 1000
+    return seconds
+
+
+@dataclass
+class AnnotationDay(RecordTransformation):
+    """Give an annotation, as `date`, the day of `start` in the project's time zone.
+
+    A start without a zone is taken to be in the project's; where there is no readable start, the
+    day is null.
+    """
+
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def transform(
+        self,
+        record: dict[str, Any],
+        config: Mapping[str, Any] | None = None,
+        stream_state: Mapping[str, Any] | None = None,
+        stream_slice: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change the record in place."""
+        start, day = str(record.get("start")), None
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(rfc3339(start))
+            if re.search(r":\d\d.*([Zz]|[+-]\d\d:?(\d\d)?)$", start.strip()):
+                zone = pytz.timezone(self.config.get("project_timezone") or "UTC")
+                moment = moment.astimezone(zone)
+            day = str(moment.date())
+        record["date"] = day
+
+
+@dataclass
+class CategoryName(RecordTransformation):
+    """Give a category of annotations its `name`, which live responses call `category`.
+
+    The category is the record, or what is under its `field`.
+    """
+
+    parameters: InitVar[Mapping[str, Any] | None] = None
+    field: str = ""
+
+    def transform(
+        self,
+        record: dict[str, Any],
+        config: Mapping[str, Any] | None = None,
+        stream_state: Mapping[str, Any] | None = None,
+        stream_slice: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change the category in place; where there is none, do nothing."""
+        category = record.get(self.field) if self.field else record
+        if isinstance(category, dict) and category.get("name") is None:
+            category["name"] = category.get("category")
+
+
+SHARED = ""
+"""The event type of properties that all event types share; Amplitude has null."""
+
+
+@dataclass
+class EventTypeRouter(SubstreamPartitionRouter):
+    """Turn the event types into a slice each, after one for the properties that all share.
+
+    A deleted event type, whose properties Amplitude never lists, and one without a name have none.
+    """
+
+    def stream_slices(self) -> Iterator[StreamSlice]:
+        """Yield the slices; the first knows the event types of the others."""
+        slices = [
+            one
+            for one in super().stream_slices()
+            if one["event_type"] != SHARED and not one.extra_fields.get("deleted")
+        ]
+        listed = {"listed": [one["event_type"] for one in slices]}
+        yield StreamSlice(partition={"event_type": SHARED}, cursor_slice={}, extra_fields=listed)
+        yield from slices
+
+
+@dataclass
+class EventPropertyErrorHandler(AmplitudeErrorHandler):
+    """Skip an event type that Amplitude lists and does not know, with a warning that names it."""
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do; an unsuccessful response gives no records."""
+        response = response_or_exception
+        if isinstance(response, requests.Response) and response.status_code in (400, 404):
+            event_type = parse_qs(urlsplit(response.url).query).get("event_type")
+            if event_type and "not found" in error_text(response).lower():
+                LOGGER.warning(
+                    f"Amplitude lists the event type {event_type[0]!r} and does not find it when asked"
+                    f" for {self.name} ({response.status_code}{_said(response)}): it was skipped."
+                )
+                self._thread.attempts = 0
+                return SUCCESS_RESOLUTION
+        return super().interpret_response(response)
+
+
+@dataclass
+class EventPropertyType(RecordTransformation):
+    """Give an event property the event type that it was asked for by; shared ones have `SHARED`.
+
+    Raises:
+        AirbyteTracedException: system_error when the property is of another event type.
+    """
+
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def transform(
+        self,
+        record: dict[str, Any],
+        config: Mapping[str, Any] | None = None,
+        stream_state: Mapping[str, Any] | None = None,
+        stream_slice: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change the record in place."""
+        asked = (stream_slice or {}).get("event_type")
+        own = record.get("event_type", asked)
+        if asked and own not in (None, asked):
+            raise unlike_list("event_properties", "it has properties of another event type")
+        record["event_type"] = SHARED if own is None else own
+
+
+# -- cohort members ------------------------------------------------------------------------------
 
 
 @dataclass

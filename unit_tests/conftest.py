@@ -28,7 +28,18 @@ from source_amplitude.entrypoint import Entrypoint, source_for
 from source_amplitude.source import MANIFEST_PATH
 from unit_tests.protocol import DAILY, STREAMS, Output, catalog, config_for, options
 
-__all__ = ["DAILY", "NOW", "STREAMS", "Clock", "Output", "Run", "Sync", "catalog", "config_for"]
+__all__ = [
+    "DAILY",
+    "NOW",
+    "STREAMS",
+    "Clock",
+    "Output",
+    "Read",
+    "Run",
+    "Sync",
+    "catalog",
+    "config_for",
+]
 
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("fuzz", max_examples=3_000, deadline=None, print_blob=True)
@@ -40,6 +51,7 @@ Run = Callable[..., Output]
 Config = Mapping[str, Any]
 State = list[dict[str, Any]]
 Sync = Callable[[Config, tuple[str, ...], State], Output]
+Read = Callable[..., Output]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -138,6 +150,16 @@ def sync(run: Run, runtime: str) -> Sync:
         return run("read", config, streams, state, runtime=runtime)
 
     return sync
+
+
+@pytest.fixture
+def read(run: Run, runtime: str) -> Read:
+    """Read streams with the package, then with the manifest alone; without a state unless one is given."""
+
+    def read(config: Config, *streams: str, state: State | None = None) -> Output:
+        return run("read", config, streams, state, runtime=runtime)
+
+    return read
 
 
 class Clock:

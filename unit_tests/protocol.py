@@ -1,6 +1,7 @@
 """What the tests know of Airbyte's protocol: the streams, what goes into a command, what comes out of it."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,11 @@ def catalog(*streams: str) -> dict[str, Any]:
             for name in streams
         ]
     }
+
+
+def without_nulls(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Records as the CDK's own serializer leaves them, which the package does not use."""
+    return [{k: v for k, v in record.items() if v is not None} for record in records]
 
 
 def state_of(stream: str, **saved: Any) -> list[dict[str, Any]]:

@@ -442,3 +442,47 @@ def test_a_switch_of_the_grouping_is_warned_of_and_names_the_streams_to_clear(
         assert named == always
         named, state = synced(not first, state)
         assert named == never
+
+
+# -- what else the tables hold ---------------------------------------------------------------------
+
+
+def test_the_distribution_of_session_lengths_is_asked_for_day_by_day(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    read = run("read", config, ("session_length_distribution",)).records(
+        "session_length_distribution"
+    )
+
+    asked = [(r.query["start"][0], r.query["end"][0], r.cost) for r in amplitude.requests]
+    assert asked == [(day, day, 4) for day in ("20240101", "20240102", "20240103")]
+    assert len(read) == 3 * 9
+    assert {row["bin"] for row in read} >= {"0s-3s", "3s-10s"}
+
+
+def test_active_users_by_segment_are_active_users_in_rows(run: Run, config: dict[str, Any]) -> None:
+    output = run("read", config, ("active_users", "active_users_by_segment"))
+
+    rows = {
+        (row["date"], row["segment"]): row["users"]
+        for row in output.records("active_users_by_segment")
+    }
+    objects = {
+        (record["date"], segment): users
+        for record in output.records("active_users")
+        for segment, users in record["statistics"].items()
+    }
+    assert rows == objects
+
+
+def test_new_users_are_other_people_than_active_ones(run: Run, config: dict[str, Any]) -> None:
+    output = run("read", config, ("active_users", "new_users"))
+
+    active, new = output.records("active_users"), output.records("new_users")
+    assert [record["date"] for record in new] == [record["date"] for record in active]
+    assert all(
+        count <= active[n]["statistics"][country]
+        for n, record in enumerate(new)
+        for country, count in record["statistics"].items()
+    )
+    assert new != active
