@@ -4,7 +4,10 @@ One self-contained file: the Connector Builder executes its text with the CDK be
 It therefore has no `from __future__ import annotations`, no relative import and no `__file__`.
 """
 
+import csv
 import errno
+import gzip
+import io
 import json
 import logging
 import math
@@ -23,10 +26,11 @@ from dataclasses import InitVar, dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
+from itertools import chain, count, repeat
 from tempfile import TemporaryFile, gettempdir
 from types import SimpleNamespace
 from typing import IO, Any, NamedTuple, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
 import pytz
@@ -2279,35 +2283,322 @@ class EventPropertyType(RecordTransformation):
 
 # -- cohort members ------------------------------------------------------------------------------
 
+FILE_ATTEMPTS = 5
+"""Downloads of a cohort's file: Amplitude keeps it for seven days, and each link for a minute."""
+POLL_PAUSES = (10, 10, 20, 30)
+"""Seconds between the first polls, then `LONGEST_POLL_PAUSE`: small cohorts take 30 to 60 s too."""
+LONGEST_POLL_PAUSE = 60
+LONGEST_JOB_SECONDS = 90 * 60
+MAX_CELL_BYTES = 64 * 1024 * 1024
+# The csv module has one limit for the whole process, 128 KiB unless it is set.
+csv.field_size_limit(MAX_CELL_BYTES)
+
+
+class DamagedFileError(Exception):
+    """A file of members that is not whole."""
+
 
 @dataclass
-class MemberProperties(RecordTransformation):
-    """Turn a row of a cohort's CSV into a member: two ids, and all other columns under `properties`.
+class CohortErrorHandler(AmplitudeErrorHandler):
+    """Leave the 4xx that concern one cohort to `CohortMembersRetriever`, which knows its id."""
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do."""
+        response = response_or_exception
+        if isinstance(response, requests.Response) and (
+            (response.history and 400 <= response.status_code < 500)  # the host of files
+            or response.status_code in (400, 404, 410, 422)
+        ):
+            self._thread.attempts = 0
+            return SUCCESS_RESOLUTION
+        return super().interpret_response(response)
+
+
+@dataclass
+class CohortMembersRetriever(Retriever):
+    """Read the members of a cohort, whose id is the slice.
+
+    Amplitude writes them to a file, in a job of half a minute or more. The job is created, its
+    status asked for with growing pauses for `LONGEST_JOB_SECONDS` at most, and the file downloaded
+    to disk and verified whole, again while that may help. Then its rows become records.
+
+    Input: CSV (RFC 4180) in UTF-8, plain or gzip, with a header row.
+    Memory: one chunk and one row. Disk: the file as it came.
+    A cohort that fails fails alone.
 
     Raises:
-        AirbyteTracedException: system_error when the file has no column `amplitude_id`.
+        AirbyteTracedException: config_error when Amplitude does not know the cohort,
+            transient_error when the job or the download did not end well, system_error when the
+            file is no table of members.
+
+    See: https://amplitude.com/docs/apis/analytics/behavioral-cohorts#get-one-cohort
     """
 
+    requester: HttpRequester
+    name: str
+    config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
 
-    def transform(
-        self,
-        record: dict[str, Any],
-        config: Mapping[str, Any] | None = None,
-        stream_state: Mapping[str, Any] | None = None,
-        stream_slice: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Change the row in place; empty cells become null."""
-        if not str(record.get("amplitude_id") or "").isdecimal():
-            raise AirbyteTracedException(
-                message="The file of a cohort's members has no column `amplitude_id` of numbers; try again,"
-                " and open an issue if it stays.",
-                internal_message="malformed file of cohort members",
-                failure_type=FailureType.system_error,
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+        self.requester.stream_response = True
+
+    def read_records(
+        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+    ) -> Iterator[StreamData]:
+        """Yield the members of the slice's cohort."""
+        assert stream_slice is not None
+        cohort = str(stream_slice["cohort_id"])
+        job = self._create_job(cohort)
+        self._wait_for_job(cohort, job)
+        with self._download(cohort, job) as file:
+            yield from self._members(cohort, file)
+
+    def _create_job(self, cohort: str) -> str:
+        properties = self.config.get("cohort_member_properties", True)
+        with self._send(
+            f"request/{quote(cohort, safe='')}",
+            "ASYNC_CREATE",
+            {"props": "1" if properties else "0"},
+        ) as response:
+            if response.status_code in (400, 404):
+                raise self._failure(
+                    FailureType.config_error,
+                    f"Amplitude does not know the cohort {cohort!r} of `cohort_ids`"
+                    f" ({response.status_code}{_said(response)}): correct the id or remove it, as the"
+                    " stream cohorts lists all ids. The other cohorts are read.",
+                )
+            said = f"{response.status_code}{_said(response)}"
+            job = _field(response, "request_id") if response.ok else ""
+        if not job:
+            raise self._failure(
+                FailureType.system_error,
+                f"Amplitude could not answer the request for {self.name} of the cohort {cohort!r} ({said}):"
+                " it names no `request_id`. Try again, and open an issue if it stays.",
             )
-        row = {name: value or None for name, value in record.items()}
-        record.clear()
-        record["cohort_id"] = (stream_slice or {}).get("cohort_id")
-        record["amplitude_id"] = int(row.pop("amplitude_id") or 0)
-        record["user_id"] = row.pop("user_id", None)
-        record["properties"] = row
+        return quote(job, safe="")
+
+    def _wait_for_job(self, cohort: str, job: str) -> None:
+        """Return when the job is completed; a status that is not known is one of a job at work."""
+        waited = 0
+        for pause in chain(POLL_PAUSES, repeat(LONGEST_POLL_PAUSE)):
+            LOGGER.info(
+                f"Amplitude prepares the members of the cohort {cohort!r}: {waited} s so far."
+            )
+            time.sleep(pause)
+            waited += pause
+            with self._send(f"request-status/{job}", "ASYNC_POLL") as response:
+                if not response.ok:
+                    raise self._failure(
+                        FailureType.system_error,
+                        f"Amplitude lost the request for the members of the cohort {cohort!r}"
+                        f" ({response.status_code}{_said(response)}). The next sync asks again.",
+                    )
+                status = _field(response, "async_status").upper()
+            if "COMPLETED" in status:
+                return
+            if re.search("FAIL|ERROR|CANCEL", status):
+                raise self._failure(
+                    FailureType.transient_error,
+                    f"Amplitude could not write the members of the cohort {cohort!r}. The next sync asks"
+                    " again; if it stays, turn off `cohort_member_properties`.",
+                )
+            if waited >= LONGEST_JOB_SECONDS:
+                raise self._failure(
+                    FailureType.transient_error,
+                    f"Amplitude has not written the members of the cohort {cohort!r} within"
+                    f" {waited // 60} minutes. Turn off `cohort_member_properties`, which makes the file"
+                    " smaller, or remove the id from `cohort_ids`; the next sync asks again.",
+                )
+
+    def _download(self, cohort: str, job: str) -> IO[bytes]:
+        """Bring the file to disk, whole; it has no name, so that it is gone with the process."""
+        attempt = 0
+        while True:
+            attempt += 1
+            file = TemporaryFile(prefix="source-amplitude-")  # noqa: SIM115 - the caller closes it
+            try:
+                with self._send(f"request/{job}/file", "HTTP") as response:
+                    self._spool(cohort, response, file)
+                return file
+            except (DamagedFileError, requests.RequestException) as error:
+                file.close()
+                what = str(error) if isinstance(error, DamagedFileError) else "the connection broke"
+                if attempt == FILE_ATTEMPTS:
+                    raise self._failure(
+                        FailureType.transient_error,
+                        f"The file of the members of the cohort {cohort!r} could not be downloaded in"
+                        f" {attempt} attempts: {what}. The next sync asks again; if it stays, check proxies"
+                        " between here and Amplitude, and open an issue.",
+                    ) from error
+                pause = 5 * 2**attempt
+                LOGGER.info(
+                    f"The file of the members of the cohort {cohort!r} is downloaded again in {pause} s:"
+                    f" {what}."
+                )
+                time.sleep(pause)
+            except OSError as error:
+                file.close()
+                raise self._failure(
+                    FailureType.config_error,
+                    f"The file of the members of the cohort {cohort!r} does not fit into the folder"
+                    f" {gettempdir()} ({error.strerror}): free some space, or set TMPDIR to a larger folder.",
+                ) from error
+            except BaseException:
+                file.close()
+                raise
+
+    def _spool(self, cohort: str, response: requests.Response, file: IO[bytes]) -> None:
+        """Write a response to disk and verify it.
+
+        Raises:
+            DamagedFileError: it is not the whole file.
+        """
+        if not response.ok and response.history:
+            raise DamagedFileError(
+                f"the host that keeps it refused the link ({response.status_code})"
+            )
+        if not response.ok:
+            raise self._failure(
+                FailureType.system_error,
+                f"Amplitude does not give out the file of the members of the cohort {cohort!r}"
+                f" ({response.status_code}{_said(response)}). The next sync asks again.",
+            )
+        # Inflated here, whatever the header says: urllib3 does not notice that gzip has no end. (In
+        # the Connector Builder the body has been read, and inflated, for the log.)
+        response.raw.headers.pop("Content-Encoding", None)
+        for chunk in response.iter_content(CHUNK_BYTES):
+            file.write(chunk)
+        try:
+            last, zipped = b"", False
+            with opened(file) as content:
+                zipped = isinstance(content, gzip.GzipFile)
+                while chunk := content.read(CHUNK_BYTES):
+                    last = chunk
+        except (EOFError, OSError, zlib.error) as error:
+            raise DamagedFileError("its gzip is damaged or cut short") from error
+        if not last:
+            raise DamagedFileError("it is empty")
+        framed = {"content-length", "transfer-encoding"} & {
+            name.lower() for name in response.headers
+        }
+        if not (zipped or framed) and not last.endswith(b"\n"):
+            raise DamagedFileError("its last line is cut short")
+
+    def _members(self, cohort: str, file: IO[bytes]) -> Iterator[dict[str, Any]]:
+        """Turn rows into members: two ids, and all other columns under `properties`.
+
+        Of columns with one name the first keeps it, and the others are `name_2`, `name_3`.
+        """
+        with (
+            opened(file) as content,
+            io.TextIOWrapper(content, "utf-8-sig", "replace", newline="\n") as text,
+        ):
+            replaced: list[bool] = []
+            rows = csv.reader(_lines(text, replaced), strict=True)
+            try:
+                header = next(rows, [])
+                names = [name.strip() for name in header]
+                if "amplitude_id" not in names:
+                    raise self._no_member(cohort)
+                ids = names.index("amplitude_id")
+                users = names.index("user_id") if "user_id" in names else None
+                others: dict[str, int] = {}
+                for column, name in enumerate(header):
+                    if column not in (ids, users):
+                        others[_unused(name, others)] = column
+                renamed = len(others) - len({header[column] for column in others.values()})
+                if renamed:
+                    LOGGER.warning(
+                        f"The file of the members of the cohort {cohort!r} has {renamed} columns with"
+                        " the name of another one: a number was added to their names."
+                    )
+                for row in rows:
+                    if not row:
+                        continue
+                    number = row[ids].strip() if len(row) == len(header) else ""
+                    if not number.isdecimal():
+                        raise self._no_member(cohort, rows.line_num)
+                    properties = {name: row[at] or None for name, at in others.items()}
+                    if properties.get("amplitude_id") == number:
+                        del properties["amplitude_id"]  # Amplitude repeats it before the properties
+                    yield {
+                        "cohort_id": cohort,
+                        "amplitude_id": int(number),
+                        "user_id": row[users] or None if users is not None else None,
+                        "properties": properties,
+                    }
+            except (csv.Error, ValueError) as error:
+                raise self._no_member(cohort, rows.line_num) from error
+            if replaced:
+                LOGGER.warning(
+                    f"The file of the members of the cohort {cohort!r} holds bytes that are no UTF-8 in"
+                    f" {len(replaced)} lines: U+FFFD is in their place."
+                )
+
+    def _no_member(self, cohort: str, line: int = 1) -> AirbyteTracedException:
+        return self._failure(
+            FailureType.system_error,
+            f"The file of the members of the cohort {cohort!r} has no column `amplitude_id` of numbers,"
+            f" or another number of columns, in line {line}. Try again, and open an issue if it stays.",
+        )
+
+    def _failure(self, kind: FailureType, message: str) -> AirbyteTracedException:
+        return AirbyteTracedException(
+            message=message, internal_message=f"{self.name}: {message}", failure_type=kind
+        )
+
+    def _send(
+        self, path: str, kind: str, parameters: Mapping[str, str] | None = None
+    ) -> requests.Response:
+        def describe(response: requests.Response) -> Any:
+            job = kind != "HTTP"
+            return format_http_message(
+                response,
+                "Cohort members",
+                "Read the members" if not job else "Create or poll the job that writes the members",
+                None if job else self.name,
+                is_auxiliary=job or None,
+                type=kind,
+            )
+
+        response = self.requester.send_request(
+            path=path,
+            request_params=parameters,
+            request_headers={"Accept-Encoding": "gzip"},
+            log_formatter=describe,
+        )
+        assert response is not None  # the error handler ignores none
+        return response
+
+
+def _field(response: requests.Response, name: str) -> str:
+    """A field of a response as text, empty where it has none."""
+    try:
+        value = response.json()[name]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def opened(file: IO[bytes]) -> AbstractContextManager[Any]:
+    """A file from its beginning, inflated where it is gzip."""
+    file.seek(0)
+    zipped = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if zipped else nullcontext(file)
+
+
+def _lines(text: IO[str], replaced: list[bool]) -> Iterator[str]:
+    """The lines of a text; each that holds U+FFFD is counted in `replaced`."""
+    while line := text.readline(MAX_CELL_BYTES):
+        if "\ufffd" in line:
+            replaced.append(True)
+        yield line
+
+
+def _unused(name: str, used: Mapping[str, Any]) -> str:
+    """The name, with a number where it is in use."""
+    names = chain([name], (f"{name}_{number}" for number in count(2)))
+    return next(candidate for candidate in names if candidate not in used)

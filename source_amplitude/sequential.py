@@ -7,6 +7,7 @@ from typing import Any
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
 from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
 from airbyte_cdk.sources.types import Record
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_amplitude.delegating import DelegatingCursor, DelegatingStream
 
@@ -14,38 +15,59 @@ from source_amplitude.delegating import DelegatingCursor, DelegatingStream
 class SequentialStream(DelegatingStream):
     """The same stream with one partition, so that waiting for its budget holds up one worker alone.
 
-    It is read while `slot` is held, which bounds the requests in flight.
+    It is read while `slot` is held, which bounds the requests in flight. If its partitions are
+    `independent`, one that fails does not keep the others from being read.
     """
 
-    def __init__(self, stream: AbstractStream, slot: threading.BoundedSemaphore) -> None:
+    def __init__(
+        self, stream: AbstractStream, slot: threading.BoundedSemaphore, *, independent: bool = False
+    ) -> None:
         """Read `stream` while `slot` is held."""
         super().__init__(stream, PartitionCursor(stream.cursor))
-        self._slot = slot
+        self._slot, self._independent = slot, independent
 
     def generate_partitions(self) -> Iterator[Partition]:
         """Yield the one partition."""
-        yield SequentialPartition(self._stream, self._slot)
+        yield SequentialPartition(self._stream, self._slot, self._independent)
 
 
 class SequentialPartition(Partition):
     """The partitions of a stream one after another, each closed as soon as it has been read."""
 
-    def __init__(self, stream: AbstractStream, slot: threading.BoundedSemaphore) -> None:  # noqa: D107
-        self._stream, self._slot = stream, slot
+    def __init__(  # noqa: D107
+        self, stream: AbstractStream, slot: threading.BoundedSemaphore, independent: bool
+    ) -> None:
+        self._stream, self._slot, self._independent = stream, slot, independent
 
     def read(self) -> Iterator[Record]:
         """Yield the stream's records.
 
         Raises:
             AirbyteTracedException: a partition could not be read; those before it are in the state.
+                Of independent partitions all are read first, and the messages of all are joined.
         """
         cursor = self._stream.cursor
+        errors: list[AirbyteTracedException] = []
         with self._slot:
             for partition in self._stream.generate_partitions():
-                for record in partition.read():
-                    yield record
-                    cursor.observe(record)
+                try:
+                    for record in partition.read():
+                        yield record
+                        cursor.observe(record)
+                except AirbyteTracedException as error:
+                    if not self._independent:
+                        raise
+                    errors.append(error)
+                    continue
                 cursor.close_partition(partition)
+        if errors:
+            raise AirbyteTracedException(
+                message=" ".join(
+                    str(message) for message in dict.fromkeys(e.message for e in errors)
+                ),
+                internal_message=errors[0].internal_message,
+                failure_type=errors[0].failure_type,
+            ) from errors[0]
 
     def to_slice(self) -> Mapping[str, Any] | None:
         """All of the stream."""

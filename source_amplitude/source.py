@@ -158,7 +158,8 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         if stream.name == "events":
             return stream
         daily = isinstance(stream.cursor, ConcurrentCursor)
-        return SequentialStream(stream, self._daily_slot if daily else self._export_slots)
+        slot = self._daily_slot if daily else self._export_slots
+        return SequentialStream(stream, slot, independent=stream.name == "cohort_members")
 
 
 def _read_first_record(stream: AbstractStream) -> str:

@@ -146,6 +146,8 @@ def keys(node: Any, schema: Mapping[str, Any], fields_within: set[str]) -> Itera
             yield f"{place(node)}: its `class_name` names no class; correct it."
             return
         fields = {**dict.fromkeys(hints, ANY), **fields}
+        if kind == "CustomRetriever":  # the stream's, which reads it there
+            fields["partition_router"] = ANY
     within = set(fields)
     for key, value in node.items():
         if key == "$parameters":

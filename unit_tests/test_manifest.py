@@ -36,9 +36,9 @@ def test_the_manifest_has_no_fault() -> None:
             "error_handler.response_filters[0].failure: HttpResponseFilter has no such key",
         ),
         (
-            "type: RecordExpander\n",
-            "type: RecordExpander\n            keep: x\n",
-            "record_selector.extractor.record_expander.keep: RecordExpander has no such key",
+            "type: ListPartitionRouter\n",
+            "type: ListPartitionRouter\n        keep: x\n",
+            "cohort_members.retriever.partition_router.keep: ListPartitionRouter has no such key",
         ),
         (
             "ExportErrorHandler\n          max_retries: 6",
@@ -52,9 +52,9 @@ def test_the_manifest_has_no_fault() -> None:
             "definitions.stream.schema: DeclarativeStream has no such key",
         ),
         (
-            "type: CsvDecoder",
-            "type: TsvDecoder",
-            "definitions.cohort_members.retriever.download_decoder.type: TsvDecoder is not allowed here",
+            "type: ListPartitionRouter\n",
+            "type: ListRouter\n",
+            "cohort_members.retriever.partition_router.type: ListRouter is not allowed here",
         ),
         (
             "{ limit: 1000, interval: PT5M5S }",
