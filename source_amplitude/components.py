@@ -337,6 +337,23 @@ def _said(response: requests.Response) -> str:
     return f": {words}" if QUOTABLE.fullmatch(words) else ""
 
 
+class UnreadableStateError(AirbyteTracedException):
+    """A saved state of no known form: config_error, since only its owner can decide what to do.
+
+    A state migration keeps such a state under `unreadable`, and the stream's retriever raises: an
+    error in the migration would end the streams that have nothing to do with it.
+    """
+
+    def __init__(self, stream: str) -> None:
+        """Name the stream and the way out."""
+        super().__init__(
+            message=f"The saved state of {stream} cannot be read: it has no known form. Clear the"
+            " stream's data, or its state, and the next sync reads it from the start date on.",
+            internal_message=f"unreadable state of {stream}",
+            failure_type=FailureType.config_error,
+        )
+
+
 # -- daily figures ------------------------------------------------------------------------------
 
 
@@ -350,6 +367,7 @@ class WindowRetriever(SimpleRetriever):
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
         super().__post_init__(parameters)
+        self._refused = False
         # What the Connector Builder shows of a request; nothing else calls it.
         self.log_formatter = lambda response: format_http_message(
             response, f"Stream '{self.name}' request", "A window of days", self.name
@@ -358,12 +376,22 @@ class WindowRetriever(SimpleRetriever):
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
     ) -> Iterable[StreamData]:
-        """Yield the records of a window, then move the cursor to the window's end."""
+        """Yield the records of a window, then move the cursor to its end, or to today if it is later.
+
+        Raises:
+            UnreadableStateError: once, whatever the number of windows.
+        """
+        cursor = self.stream_slicer
+        if isinstance(cursor, ConcurrentCursor) and "unreadable" in cursor.state:
+            if self._refused:
+                return
+            self._refused = True
+            raise UnreadableStateError(self.name)
         yield from super().read_records(records_schema, stream_slice)
-        if stream_slice and isinstance(self.stream_slicer, ConcurrentCursor):
-            field = self.stream_slicer.cursor_field.cursor_field_key
-            end = Record({field: stream_slice["end_time"]}, self.name, stream_slice)
-            self.stream_slicer.observe(end)
+        if stream_slice and isinstance(cursor, ConcurrentCursor):
+            end = min(stream_slice["end_time"], today_of(self.config))
+            data = {cursor.cursor_field.cursor_field_key: end}
+            cursor.observe(Record(data, self.name, stream_slice))
 
 
 MAX_GROUPS = 100
@@ -498,20 +526,6 @@ def _day(text: str) -> str:
         return ""
 
 
-class UnreadableStateError(AirbyteTracedException):
-    """A saved state in no known form: config_error, since only its owner can say what is to become of it."""
-
-    def __init__(self, stream: str, field: str) -> None:
-        """Name the stream, the field of its state, and the way out."""
-        self.stream = stream
-        super().__init__(
-            message=f"The saved state of {stream} cannot be read: its `{field}` has no known form. Clear the"
-            " stream's data, or its state, and the next sync reads it from the start date on.",
-            internal_message=f"unreadable state of {stream}",
-            failure_type=FailureType.config_error,
-        )
-
-
 @dataclass
 class LatestDay(StateMigration):
     """Turn a daily state into days of the form `YYYY-MM-DD`, none of them later than today.
@@ -521,9 +535,7 @@ class LatestDay(StateMigration):
     Today is the project's (`project_timezone`): a day that has not begun there cannot have been read.
     The state of a stream that could be grouped by country has `group_by_country: false` while it is not.
     The log warns of a switch, since days of both kinds do not add up.
-
-    Raises:
-        UnreadableStateError: what the state has for a day is none.
+    What has no known form is kept under `unreadable`.
     """
 
     config: Mapping[str, Any]
@@ -548,7 +560,12 @@ class LatestDay(StateMigration):
         return migrated
 
     def _migrated(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        state = self._days(stream_state)
+        if "unreadable" in stream_state:
+            return {"unreadable": stream_state["unreadable"]}
+        try:
+            state = self._days(stream_state)
+        except (ValueError, AttributeError):
+            return {"unreadable": dict(stream_state)}
         if self.measure and not self.config.get("active_users_group_by_country", True):
             return {**state, "group_by_country": False}
         return state
@@ -566,14 +583,14 @@ class LatestDay(StateMigration):
     def _day(self, field: str, value: Any) -> str:
         """The day of a saved date or time, or today if that is earlier."""
         match = re.match(r"(\d{4})-?(\d\d)-?(\d\d)(?=[T ]|$)", str(value))
-        try:
-            day = date(*map(int, match.groups())) if match else None
-        except ValueError:
-            day = None
-        if day is None:
-            raise UnreadableStateError(self.name, field)
-        today = datetime.now(pytz.timezone(self.config.get("project_timezone") or "UTC")).date()
-        return str(min(day, today))
+        if match is None:
+            raise ValueError(f"{field} is no day")
+        return min(str(date(*map(int, match.groups()))), today_of(self.config))
+
+
+def today_of(config: Mapping[str, Any]) -> str:
+    """The day that has begun in the project's time zone."""
+    return str(datetime.now(pytz.timezone(config.get("project_timezone") or "UTC")).date())
 
 
 # -- events: responses ---------------------------------------------------------------------------
@@ -1633,16 +1650,11 @@ class ExportRetriever(Retriever):
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
     ) -> Iterator[StreamData]:
         """Yield the events of a slice that have not been emitted."""
-        if "unreadable" in self._state:
-            self._stop()
-            raise AirbyteTracedException(
-                message=f"The saved state of the stream {self.name} cannot be read: clear the stream"
-                " to read it from its start, or restore a state that it has saved.",
-                internal_message="unreadable state",
-                failure_type=FailureType.config_error,
-            )
         if self._stopped or stream_slice is None:
             return
+        if "unreadable" in self._state:
+            self._stop()
+            raise UnreadableStateError(self.name)
         first, last = (parse_hour(stream_slice[name]) for name in ("start_time", "end_time"))
         failures: list[tuple[Window, Exception]] = []
         for window in self._ledger.unread(Window(first, last + HOUR), self._hours):

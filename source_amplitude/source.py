@@ -23,12 +23,10 @@ from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_amplitude import cdk
-from source_amplitude.components import UnreadableStateError
 from source_amplitude.config import config_error
 from source_amplitude.export import LIMITS, BatchingExportRetriever, ExportLimits
 from source_amplitude.sequential import SequentialStream
-from source_amplitude.states import FailedStream, read_states
+from source_amplitude.states import read_states
 
 MANIFEST_PATH = Path(__file__).with_name("manifest.yaml")
 ARCHIVES = 8
@@ -89,21 +87,13 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         """Do nothing: nobody reads the file, and it would put the keys on the disk."""
 
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
-        """The manifest's streams, in its order; one whose saved state cannot be read fails when it is read.
+        """The manifest's streams, in its order.
 
         Raises:
             TypeError: the CDK has built a stream in another way than the one this source knows.
         """
         LIMITS.set(self.export_limits)
-        try:
-            streams = super().streams(config)
-        except UnreadableStateError as error:
-            cdk.forget_state(self, error.stream)
-            return [
-                FailedStream(stream, error) if stream.name == error.stream else stream
-                for stream in self.streams(config)
-            ]
-        return [self._adapt(stream) for stream in streams]
+        return [self._adapt(stream) for stream in super().streams(config)]
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
         """Check the keys within `CHECK_SECONDS`, asking nothing twice.

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from airbyte_cdk.models import AirbyteStateMessageSerializer
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
@@ -53,24 +52,6 @@ def test_what_is_put_into_a_cursors_state_is_emitted_when_a_slice_closes() -> No
     assert message.state is not None
     assert message.state.stream is not None
     assert vars(message.state.stream.stream_state) == {**data, "export": {"kept": True}}
-
-
-def test_a_state_is_forgotten_before_its_stream_is_built(config: dict[str, Any]) -> None:
-    state = AirbyteStateMessageSerializer.load(
-        {
-            "type": "STREAM",
-            "stream": {
-                "stream_descriptor": {"name": "new_users"},
-                "stream_state": {"date": "2024-01-02"},
-            },
-        }
-    )
-    source = SourceAmplitude(None, config, [state])
-
-    cdk.forget_state(source, "new_users")
-
-    stream = next(stream for stream in source.streams(config) if stream.name == "new_users")
-    assert stream.cursor.state == {"date": "2024-01-01"}
 
 
 def test_a_stream_that_is_built_in_another_way_is_an_error(
