@@ -1641,6 +1641,11 @@ class ExportRetriever(Retriever):
         self._archives = threading.BoundedSemaphore(self.max_archives_on_disk)
         self._many_members = threading.Lock()
         self._disk = DiskSpace(self.max_bytes_on_disk)
+        self._closing: int | None = None
+        # The CDK emits the last state of a slice after `read_records` has ended. Until then no other
+        # slice may emit events: they would come before a state that does not know them.
+        self._close_partition = self.cursor.close_partition
+        self.cursor.close_partition = self._close_slice  # type: ignore[method-assign]
         self._failed_in_a_row = 0
         self._stopped = self._warned_of_clock = False
         if "unreadable" not in self._state:
@@ -1650,6 +1655,7 @@ class ExportRetriever(Retriever):
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
     ) -> Iterator[StreamData]:
         """Yield the events of a slice that have not been emitted."""
+        self._end_turn()
         if self._stopped or stream_slice is None:
             return
         if "unreadable" in self._state:
@@ -1661,6 +1667,8 @@ class ExportRetriever(Retriever):
             yield from self._read_window(window, failures)
         if failures:
             raise self._failure(failures) from failures[0][1]
+        self._turn.acquire()
+        self._closing = threading.get_ident()
         self._observe(stream_slice)
 
     def emit(self, events: list[dict[str, Any]]) -> Iterator[StreamData]:
@@ -2026,6 +2034,19 @@ class ExportRetriever(Retriever):
         self._events_since_state += events
         self._bytes_since_state += size
 
+    def _close_slice(self, partition: Partition) -> None:
+        """Have the cursor emit the state of a slice, then let the next window have its turn."""
+        try:
+            self._close_partition(partition)
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        """End the turn that this thread has kept for the state of its slice."""
+        if self._closing == threading.get_ident():
+            self._closing = None
+            self._turn.release()
+
     def _checkpoint(self) -> None:
         """Emit a state, in the order of the events before and after it.
 
@@ -2034,7 +2055,7 @@ class ExportRetriever(Retriever):
         """
         self._save()
         self._observe(self._origin)
-        self.cursor.close_partition(cast(Partition, SimpleNamespace(to_slice=lambda: self._origin)))
+        self._close_partition(cast(Partition, SimpleNamespace(to_slice=lambda: self._origin)))
         self._events_since_state = self._bytes_since_state = 0
 
     def _save(self) -> None:

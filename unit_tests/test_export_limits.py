@@ -6,11 +6,13 @@ Each in the package and in the manifest alone.
 import errno
 import json
 import tempfile
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import IO, Any
 
 import pytest
+from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 
 from emulator import Emulator, Fault, Project
 from source_amplitude import components
@@ -304,3 +306,31 @@ def test_a_kill_within_a_file_repeats_only_what_came_after_the_last_state(
     assert len(lost) <= 5_000
     assert len(uuids(killed, healed)) - len(set(uuids(killed, healed))) == len(lost)
     assert len(set(uuids(killed, healed))) == 12_000
+
+
+def test_a_state_knows_all_events_before_it_however_late_the_cursor_closes_a_slice(
+    run: Run, config: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = ConcurrentCursor.close_partition
+
+    def close_late(cursor: ConcurrentCursor, partition: Any) -> None:
+        threading.Event().wait(0.02)  # other workers go on
+        close(cursor, partition)
+
+    monkeypatch.setattr(ConcurrentCursor, "close_partition", close_late)
+    config |= {"request_time_range": 4, "lookback_hours": 0}
+
+    output = run("read", config, ("events",), runtime=runtime)
+
+    seen = 0
+    for message in output.messages:
+        if message["type"] == "RECORD":
+            seen += 1
+        elif message["type"] == "STATE":
+            export = message["state"]["stream"]["stream_state"]["export"]
+            read = [
+                [components.parse_hour(hour) for hour in each] for each in export["windows_read"]
+            ]
+            hours = sum((end - start) // components.HOUR for start, end in read)
+            assert seen == 3 * hours
+    assert seen == ALL
