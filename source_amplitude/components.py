@@ -362,7 +362,8 @@ class WindowRetriever(SimpleRetriever):
     """Read a window of days, and have the state follow the window, with or without records.
 
     The CDK's cursor follows records alone: each sync would ask for all days of a project that has none.
-    A window that fails is not observed, so the state stays before it.
+    A window that fails is not observed, so the state stays before it. No state is later than today, though
+    windows may be.
     """
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
@@ -376,7 +377,7 @@ class WindowRetriever(SimpleRetriever):
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
     ) -> Iterable[StreamData]:
-        """Yield the records of a window, then move the cursor to its end, or to today if it is later.
+        """Yield the records of a window, then move the cursor to its end, or to today if that is earlier.
 
         Raises:
             UnreadableStateError: once, whatever the number of windows.
@@ -387,7 +388,9 @@ class WindowRetriever(SimpleRetriever):
                 return
             self._refused = True
             raise UnreadableStateError(self.name)
-        yield from super().read_records(records_schema, stream_slice)
+        for record in super().read_records(records_schema, stream_slice):
+            # Without its slice, so that the cursor follows the window and not a job that is planned.
+            yield Record(record.data, self.name) if isinstance(record, Record) else record
         if stream_slice and isinstance(cursor, ConcurrentCursor):
             end = min(stream_slice["end_time"], today_of(self.config))
             data = {cursor.cursor_field.cursor_field_key: end}

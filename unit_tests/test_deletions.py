@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator
+from emulator import Emulator, Fault
 from unit_tests.conftest import NOW, Clock, Read, Run
 from unit_tests.protocol import state_of
 from unit_tests.test_lists import answer
@@ -83,6 +83,45 @@ def test_no_window_is_longer_than_amplitude_allows_and_none_is_left_out(
     assert asked[-1][1] == str(NOW.date() + timedelta(days=31))
     for (_, end), (following, _) in pairwise(asked):
         assert date.fromisoformat(following) - date.fromisoformat(end) == timedelta(days=1)
+
+
+def test_a_project_without_deletions_is_asked_for_the_look_back_alone_after_the_first_sync(
+    read: Read, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    answer(amplitude, "deleted_users", [])
+    amplitude.api.budget = False
+    config = {**config, "start_date": ""}
+
+    first = read(config, "deleted_users")
+    asked = len(windows(amplitude))
+    amplitude.requests.clear()
+    clock.set(NOW + timedelta(hours=1))
+    second = read(config, "deleted_users", state=first.state)
+
+    assert asked == 25
+    assert windows(amplitude) == [("2023-11-04", "2024-02-03")]
+    assert (
+        first.states("deleted_users")[-1]
+        == second.states("deleted_users")[-1]
+        == {"day": "2024-01-03"}
+    )
+
+
+def test_a_window_of_deletions_that_failed_is_asked_for_again(
+    read: Read, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    amplitude.api.budget = False
+    config = {**config, "start_date": "2022-01-01T00:00:00Z"}
+    amplitude.faults.append(Fault(PATH, query={"start_day": "2022-06-30"}, status=400))
+
+    first = read(config, "deleted_users")
+    amplitude.requests.clear()
+    second = read(config, "deleted_users", state=first.state)
+
+    assert first.statuses("deleted_users")[-1] == "INCOMPLETE"
+    assert first.states("deleted_users")[-1] == {"day": "2022-06-29"}
+    assert min(windows(amplitude))[0] == "2022-04-30"
+    assert len(second.records("deleted_users")) == 4
 
 
 def test_windows_are_asked_for_one_per_second(
