@@ -24,6 +24,7 @@ differ from a page, the recorded response wins; these differences are marked *re
   *Recorded*: `deleted` event types; a property of an event type among the shared ones
 - apis/analytics/user-privacy: the list of deletion jobs, six months at most, with jobs that are planned.
   *Recorded*: JSON that is called HTML
+- saved charts of six kinds, in the CSV that was *recorded* of one kind; a chart costs what its query costs
 - Plans, and faults of any status, delay or damage
 
 Options of `Project` decide what documentation leaves open: members that are late, grow, are rewritten or

@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Callable
 
-from emulator import annotations, cohorts, dashboards, export, taxonomy, user_privacy
+from emulator import annotations, charts, cohorts, dashboards, export, taxonomy, user_privacy
 from emulator.api import Api
 from emulator.messages import ApiError, Request, Response
 
@@ -18,6 +18,7 @@ ROUTES: dict[str, Callable[..., Response]] = {
     "/api/2/sessions/peruser": dashboards.per_user,
     "/api/2/sessions/length": dashboards.lengths,
     "/api/2/events/list": dashboards.event_list,
+    f"/api/3/chart/{ID}/csv": charts.chart_csv,
     "/api/2/annotations": annotations.annotations_v2,
     "/api/3/annotations": annotations.annotations,
     f"/api/3/annotations/{ID}": annotations.annotation,

@@ -33,6 +33,8 @@ ARCHIVES = 8
 """Workers that events may have: as many archives lie on disk, in flight or waiting to be emitted."""
 DOWNLOADS = 4
 """Requests in flight of the five that Amplitude allows a project; the fifth is the daily streams'."""
+INDEPENDENT = ("cohort_members", "charts")
+"""Streams whose partitions do not depend on each other: one that fails does not keep the others unread."""
 CHECK_STREAMS = ("events_list", "annotations", "cohorts")
 """Streams that the check asks for, one cheap request each; the first is on every plan."""
 CHECK_SECONDS = 50
@@ -56,8 +58,8 @@ def load_manifest() -> dict[str, Any]:
 class SourceAmplitude(ConcurrentDeclarativeSource):
     """The streams of the manifest, `events` with a cursor of its own and past the CDK's queue of records.
 
-    At most five requests are in flight: `DOWNLOADS` of events and lists, and one of the daily streams, which
-    often wait for their budget and hold up nothing else.
+    At most five requests are in flight: `DOWNLOADS` of events and lists, and one of the daily streams and
+    charts, which often wait for their budget and hold up nothing else.
     """
 
     def __init__(
@@ -147,9 +149,9 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             raise TypeError(f"the CDK built {stream.name} as {type(stream).__name__}")
         if stream.name == "events":
             return stream
-        daily = isinstance(stream.cursor, ConcurrentCursor)
+        daily = isinstance(stream.cursor, ConcurrentCursor) or stream.name == "charts"
         slot = self._daily_slot if daily else self._export_slots
-        return SequentialStream(stream, slot, independent=stream.name == "cohort_members")
+        return SequentialStream(stream, slot, independent=stream.name in INDEPENDENT)
 
 
 def _read_first_record(stream: AbstractStream) -> str:

@@ -18,6 +18,7 @@ STREAMS: dict[str, tuple[list[str], str | None]] = {
     "average_session_length": (["date"], "date"),
     "average_sessions_per_user": (["date"], "date"),
     "session_length_distribution": (["date", "bin"], "date"),
+    "charts": (["chart_id", "series", "x"], None),
     "cohorts": (["id"], None),
     "cohort_members": (["cohort_id", "amplitude_id"], None),
     "annotations": (["id"], None),
@@ -125,6 +126,7 @@ def config_for(amplitude: Emulator, **more: Any) -> dict[str, Any]:
         "api_url": amplitude.url,
         "start_date": "2024-01-01T00:00:00Z",
         "cohort_ids": ["p81xq0z", "zz7a1b2"],
+        "chart_ids": ["wk3pl4y", "cn7try2"],
         **more,
     }
 

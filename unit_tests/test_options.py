@@ -52,6 +52,7 @@ def failure(run: Run, config: dict[str, Any]) -> str:
         ("project_timezone", "string", "UTC", False),
         ("daily_lookback_days", "integer", 3, False),
         ("cohort_ids", "array", None, False),
+        ("chart_ids", "array", None, False),
         ("api_url", "string", None, False),
     ],
 )
