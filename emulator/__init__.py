@@ -10,11 +10,12 @@ differ from a page, the recorded response wins; these differences are marked *re
   before 2014-11-12. *Recorded*: the archive is built by each request, its members are stored and have data
   descriptors, their time is a second before the response, and their gzip headers have no time; the envelope
   of the 404
-- apis/analytics/dashboard-rest: active and new users, plain and by country; session lengths and counts; the
-  list of events; days of the project's time zone, zeros before they begin, lower figures until two days
-  after they end; the cost budget, five requests in flight, and the texts of the 429; a user in two
-  countries counts in both, and 100 groups are answered. *Recorded*: `seriesLabels` in tables of users, none
-  in averages, whose days end in `T00:00:00`; empty tables with or without their days; data on the query
+- apis/analytics/dashboard-rest: active and new users, plain and by a property, by day, week or month;
+  event segmentation; session lengths and counts; the list of events; days of the project's time zone,
+  zeros before they begin, lower figures until two days after they end; the cost budget, five requests in
+  flight, and the texts of the 429; a user in two countries counts in both, and 100 groups are answered.
+  *Recorded*: `seriesLabels` in tables of users, none in averages, whose days end in `T00:00:00`; empty
+  tables with or without their days; a mistyped event has zeros; data on the query
   beside `data`
 - apis/analytics/chart-annotations: version 3 with its filters, categories, and version 2 as it was.
   *Recorded*: a category's name is `category`, and an annotation without one is `Uncategorized`
@@ -28,14 +29,15 @@ differ from a page, the recorded response wins; these differences are marked *re
 - Plans, and faults of any status, delay or damage
 
 Options of `Project` decide what documentation leaves open: members that are late, grow, are rewritten or
-are packed again by each request; gzip streams per member; files by day; countries; sessions; the form of
-empty tables; the encoding of cohorts' files and the status of their jobs; where an event type is looked for.
-Its clock is also that of the `Date` header.
+are packed again by each request; gzip streams per member; files by day; countries; sessions; properties;
+the first day of a week, and buckets that a query cuts; the form of empty tables; the encoding of cohorts'
+files and the status of their jobs; where an event type is looked for. Its clock is also that of the `Date`
+header.
 
 Not emulated:
 
-- apis/analytics/dashboard-rest: what segments do to figures (they only cost); weeks and months are their
-  best day; other group-bys than country; segmentation, funnels, retention, revenue, real time, user search
+- apis/analytics/dashboard-rest: what segments do to figures (they only cost); real time, hours, histograms
+  and formulas of events; funnels, retention, revenue, user search
 - apis/analytics/behavioral-cohorts: uploads
 - apis/analytics/taxonomy and apis/analytics/user-privacy: writing
 - apis/analytics/releases, lookup-table, user-profile, apis/experiment, session replay: nothing of them

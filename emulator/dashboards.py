@@ -9,17 +9,18 @@ from typing import Any
 
 from emulator.api import Api
 from emulator.event import EVENT_TYPES
-from emulator.limits import GROUPS
+from emulator.limits import GROUPS, MOST_GROUPS
 from emulator.messages import ApiError, Request, Response, json_response, parse_day
 
 GROUP_BY_COST = 4
 SESSIONS_COST = 4
+EVENT_PROPERTIES = ("screen", "step", "coupon", "$revenue")
 BINS_MS = (0, 3_000, 10_000, 30_000, 60_000, 180_000, 600_000, 1_800_000, 3_600_000, 86_400_000)
 UNITS_MS = {"hours": 3_600_000, "minutes": 60_000, "seconds": 1_000}
 
 
 def users(api: Api, request: Request) -> Response:
-    """Active or new users, by country or not, by day, week or month.
+    """Active or new users, by a user property or not, by day, week or month.
 
     A user in two countries counts in both, so that groups add up to more than the ungrouped figure; the 100
     largest groups are answered.
@@ -29,40 +30,126 @@ def users(api: Api, request: Request) -> Response:
         raise _invalid("m must be active or new")
     if interval not in ("1", "7", "30"):
         raise _invalid("i must be 1, 7 or 30")
-    groups = request.query.get("g", [])
-    for group in groups:
-        if group != "country":
-            raise _invalid(f"Invalid user property {group}")
+    groups = _groups(api, request)
     days = _days(api, request, 1 + GROUP_BY_COST * len(groups))
     share = 1 if measure == "active" else 5
-    final: dict[Any, list[int]] = {0: [api.project.active_users(day) for day in days]}
-    if groups:
-        by_day = [api.project.statistics(day) for day in days]
-        final = {country: [figures[country] for figures in by_day] for country in by_day[0]}
-        largest = sorted(final, key=lambda country: sum(final[country]), reverse=True)[:GROUPS]
-        final = {country: final[country] for country in largest}
-    series = []
-    for totals in final.values():
-        reported = [
-            int(api.project.reported(day, n // share)) for day, n in zip(days, totals, strict=True)
-        ]
-        # No source describes wider buckets: here a bucket is its best day, under its first.
-        step = int(interval)
-        series.append([max(reported[at : at + step]) for at in range(0, len(reported), step)])
-    labels = [*final]
-    buckets = [str(day) for day in days[:: int(interval)]]
-    if not any(api.project.has_data(day) for day in days):
-        series, labels = [], []
-        buckets = [] if api.project.empty_tables == "bare" else buckets
-    data = {
-        "xValues": buckets,
-        "series": series,
-        # Beside real figures too, as recorded.
-        "seriesCollapsed": [[0] for _ in series],
-        "seriesLabels": labels,
-        "seriesMeta": [{"segmentIndex": 0} for _ in series],
-    }
+    final = {label: [n // share for n in row] for label, row in _users(api, days, groups).items()}
+    data = _table(api, days, interval, largest(final, GROUPS))
+    data["seriesLabels"] = [label or 0 for label in data["seriesLabels"]]
+    # Beside real figures too, as recorded.
+    data["seriesCollapsed"] = [[0] for _ in data["series"]]
+    data["seriesMeta"] = [{"segmentIndex": 0} for _ in data["series"]]
     return json_response({"data": data})
+
+
+MEASURES = {"uniques": 1, "totals": 3, "pct_dau": 0.01, "average": 1.5}
+PROPERTY_MEASURES = ("sums", "value_avg", "histogram")
+INTERVALS = ("-300000", "-3600000", "1", "7", "30")
+
+
+def segmentation(api: Api, request: Request) -> Response:
+    """Figures of one event or two, by a property or not, by day, week or month.
+
+    *Recorded*: a mistyped event has zeros, and the label of the interface `Any Active Event` is refused;
+    without data there is no series; labels of groups are `[index, name]`. No source shows real time, hours,
+    histograms, formulas, or what segments do to figures: these are refused here, or only cost.
+    """
+    events = []
+    for text in [*request.query.get("e", []), *request.query.get("e2", [])]:
+        try:
+            event = json.loads(text)
+            events.append((event["event_type"], event.get("group_by") or []))
+        except (ValueError, TypeError, KeyError):
+            raise _invalid("e must be an event in JSON") from None
+    if not 1 <= len(events) <= 2:
+        raise _invalid("e must be given once, and e2 at most once")
+    measure, interval = request.value("m") or "uniques", request.value("i") or "1"
+    within = [group["value"] for _, groups in events for group in groups]
+    if measure not in (*MEASURES, *PROPERTY_MEASURES) or measure == "histogram":
+        raise _invalid("m is not a measure")
+    if measure in PROPERTY_MEASURES and not within:
+        raise _invalid(f"m={measure} needs a group_by in e")
+    if interval not in ("1", "7", "30"):
+        raise _invalid(f"i must be one of {', '.join(INTERVALS)}")
+    most = int(request.value("limit") or GROUPS)
+    if not 1 <= most <= MOST_GROUPS:
+        raise _invalid("limit must be from 1 to 1000")
+    if any(name == "Any Active Event" for name, _ in events):
+        raise _invalid("Unable to create definition from arguments")
+    for _, groups in events:
+        for group in groups:
+            known = EVENT_PROPERTIES if group.get("type") == "event" else api.project.properties
+            if group["value"] not in known:
+                raise _invalid(f"Invalid {group.get('type')} property {group['value']}")
+    groups = _groups(api, request)
+    cost = len(events) * (1 + GROUP_BY_COST * (len(groups) + len(within)))
+    days = _days(api, request, cost)
+    if len(days) > 365:
+        raise _invalid("The range must not be longer than 365 days")
+    final: dict[str, list[float]] = {}
+    for name, _ in events:
+        factor = MEASURES.get(measure, 20) if name in (*EVENT_TYPES, "_active", "_all") else 0
+        for label, row in _users(api, days, groups or within).items():
+            key = label if len(events) == 1 else f"{name}; {label}"
+            final[key] = [n * factor for n in row]
+    data = _table(api, days, interval, largest(final, most))
+    named = enumerate(data["seriesLabels"])
+    data["seriesLabels"] = [[0, name] if groups or within else n for n, name in named]
+    data["seriesCollapsed"] = [[{"setId": "", "value": sum(row)}] for row in data["series"]]
+    data["seriesMeta"] = [{"segmentIndex": 0, "eventIndex": 0} for _ in data["series"]]
+    return json_response({"data": data, **_query_data(api)})
+
+
+def largest(figures: dict[str, list[Any]], most: int) -> dict[str, list[Any]]:
+    """The groups with the largest sums."""
+    ordered = sorted(figures, key=lambda label: sum(figures[label]), reverse=True)
+    return {label: figures[label] for label in ordered[:most]}
+
+
+def _groups(api: Api, request: Request) -> list[str]:
+    groups = request.query.get("g", [])
+    for group in groups:
+        if group not in api.project.properties:
+            raise _invalid(f"Invalid user property {group}")
+    return groups
+
+
+def _users(api: Api, days: list[date], groups: list[str]) -> dict[str, list[int]]:
+    """The final numbers of users by value of a property, or under an empty label."""
+    if not groups:
+        return {"": [api.project.active_users(day) for day in days]}
+    by_day = [api.project.statistics(day, groups[0]) for day in days]
+    return {label: [figures[label] for figures in by_day] for label in by_day[0]}
+
+
+def _table(
+    api: Api, days: list[date], interval: str, figures: dict[str, list[Any]]
+) -> dict[str, Any]:
+    """Days, weeks or months as they show by now, under their first days.
+
+    Weeks begin on the project's first day of the week, months on their first. No source says what a bucket
+    is of which only a part was asked for: here it has the days that were asked for and, where the project
+    cuts labels, is labelled with the first of them. A bucket has fewer users than its days together.
+    """
+    project = api.project
+    labels = [project.bucket(day, interval) for day in days]
+    buckets = list(dict.fromkeys(labels))
+    series = []
+    for row in figures.values():
+        shown: dict[date, list[float]] = {bucket: [] for bucket in buckets}
+        for day, label, figure in zip(days, labels, row, strict=True):
+            step = 1 if isinstance(figure, int) else 0.01
+            shown[label].append(round(project.reported(day, figure, step), 2))
+        rows = shown.values()
+        series.append([max(values) + (sum(values) - max(values)) // 3 for values in rows])
+    names = [*figures]
+    if project.cut_buckets:
+        buckets[0] = days[0]
+    texts = [str(bucket) for bucket in buckets]
+    if not any(project.has_data(day) for day in days):
+        series, names = [], []
+        texts = [] if project.empty_tables == "bare" else texts
+    return {"xValues": texts, "series": series, "seriesLabels": names}
 
 
 def average_length(api: Api, request: Request) -> Response:

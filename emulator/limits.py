@@ -19,6 +19,8 @@ REQUESTS_IN_FLIGHT = {"/": 5, "/api/2/taxonomy/": 4}
 """Requests that may be in flight at once, by the beginning of their paths."""
 GROUPS = 100
 """Groups of a grouped dashboard query; the largest are answered."""
+MOST_GROUPS = 1_000
+"""Groups that a query of events may ask for with `limit`."""
 
 
 def too_many(limit: str, cost: int) -> ApiError:

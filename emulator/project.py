@@ -21,6 +21,11 @@ FIGURES_SETTLE_AFTER = timedelta(days=2)
 INITIAL_SHARE = 0.6
 """The share of a day's final figure that shows when the day begins."""
 
+PROPERTIES = (
+    *("version", "country", "city", "region", "DMA", "language", "platform", "os", "device"),
+    *("device_type", "start_version", "paying", "gp:plan"),
+)
+"""User properties that a dashboard groups by."""
 COUNTRIES = ("Germany", "India", "Japan", "United Kingdom", "United States", "(none)")
 
 
@@ -51,6 +56,9 @@ class Project:
             are asked for, and its name has no hour.
         countries: where users are.
         sessions: whether users have sessions; without, averages are zeros.
+        properties: user properties that dashboards can be grouped by; some projects have no country.
+        week_begins: the first day of a week, 0 for Monday to 6 for Sunday.
+        cut_buckets: whether the label of a week or month that a query cuts is its first day within the query.
         empty_tables: how dashboards answer a range without data. `days` has all days (or bins) and no series,
             `bare` has neither; None is as recorded: users with days, averages with zeros, lengths bare.
         cohort_files: how the file of a cohort's members is sent: `gzip` with its `Content-Encoding`,
@@ -78,6 +86,9 @@ class Project:
         hourly_from: str = "2014-11-12",
         countries: Sequence[str] = COUNTRIES,
         sessions: bool = True,
+        properties: Sequence[str] = PROPERTIES,
+        week_begins: int = 0,
+        cut_buckets: bool = False,
         empty_tables: Literal["days", "bare"] | None = None,
         cohort_files: Literal["gzip", "unlabelled", "plain"] = "gzip",
         cohort_status: str = "JOB INPROGRESS",
@@ -99,6 +110,9 @@ class Project:
         self.hourly_from = date.fromisoformat(hourly_from)
         self.countries = tuple(countries)
         self.sessions = sessions
+        self.properties = tuple(properties)
+        self.week_begins = week_begins
+        self.cut_buckets = cut_buckets
         self.empty_tables = empty_tables
         self.cohort_files = cohort_files
         self.cohort_status = cohort_status
@@ -177,8 +191,11 @@ class Project:
 
     # -- the dashboards ----------------------------------------------------------------------------
 
-    def statistics(self, day: date) -> dict[str, int]:
+    def statistics(self, day: date, group: str = "country") -> dict[str, int]:
         """The final number of active users of a day, by country; who was in two counts in both."""
+        if group != "country":
+            users = self.active_users(day)
+            return {f"{group} 1": users // 2, f"{group} 2": users // 3, "(none)": users // 7}
         chance = random.Random(f"{self.seed} users {day}")
         return {country: chance.randrange(10, 200) for country in self.countries}
 
@@ -186,6 +203,14 @@ class Project:
         """The final number of active users of a day: fewer than those of its countries together."""
         in_two = random.Random(f"{self.seed} travel {day}").randrange(1, 9)
         return sum(self.statistics(day).values()) - in_two
+
+    def bucket(self, day: date, interval: str) -> date:
+        """The first day of a day's bucket: itself, its week or its month."""
+        if interval == "1":
+            return day
+        if interval == "30":
+            return day.replace(day=1)
+        return day - timedelta(days=(day.weekday() - self.week_begins) % 7)
 
     def session_length(self, day: date) -> float:
         """The final average session length of a day, in seconds."""

@@ -18,6 +18,7 @@ ROUTES: dict[str, Callable[..., Response]] = {
     "/api/2/sessions/peruser": dashboards.per_user,
     "/api/2/sessions/length": dashboards.lengths,
     "/api/2/events/list": dashboards.event_list,
+    "/api/2/events/segmentation": dashboards.segmentation,
     f"/api/3/chart/{ID}/csv": charts.chart_csv,
     "/api/2/annotations": annotations.annotations_v2,
     "/api/3/annotations": annotations.annotations,

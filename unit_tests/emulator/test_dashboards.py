@@ -1,7 +1,8 @@
 """The dashboards: tables of figures, days, and what a query costs."""
 
+import json
 from datetime import date, datetime, timedelta, timezone
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -244,3 +245,142 @@ def test_without_a_budget_nothing_is_refused(project: Project) -> None:
     with Emulator(project, budget=False) as amplitude:
         query = {"start": "20200101", "end": "20241231", "g": "country"}
         assert get(amplitude, "/api/2/users", params=query).status_code == 200
+
+
+# -- weeks, months, properties ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "interval", "expected"),
+    [
+        ({}, "7", ["2024-01-01", "2024-01-08", "2024-01-15"]),
+        ({"week_begins": 6}, "7", ["2023-12-31", "2024-01-07", "2024-01-14"]),
+        ({"cut_buckets": True}, "7", ["2024-01-03", "2024-01-08", "2024-01-15"]),
+        ({}, "30", ["2024-01-01"]),
+        ({"cut_buckets": True}, "30", ["2024-01-03"]),
+    ],
+)
+def test_a_bucket_is_labelled_with_its_first_day(
+    time_of: Clock, options: dict[str, Any], interval: str, expected: list[str]
+) -> None:
+    query = {"start": "20240103", "end": "20240115", "i": interval}
+    with Emulator(Project(clock=time_of, **options)) as amplitude:
+        data = get(amplitude, "/api/2/users", params=query).json()["data"]
+
+    assert data["xValues"] == expected
+    assert len(data["series"][0]) == len(expected)
+
+
+def test_a_bucket_that_a_query_cuts_has_fewer_users(amplitude: Emulator) -> None:
+    whole, cut = (
+        get(amplitude, "/api/2/users", params={"start": start, "end": "20240107", "i": "7"}).json()[
+            "data"
+        ]["series"][0]
+        for start in ("20240101", "20240104")
+    )
+
+    assert cut < whole
+
+
+@pytest.mark.parametrize("path", ["users", "events/segmentation"])
+def test_a_property_that_the_project_lacks_is_refused(time_of: Clock, path: str) -> None:
+    query = {"start": "20240101", "end": "20240102", "g": "country", "e": '{"event_type": "_all"}'}
+    with Emulator(Project(clock=time_of, properties=["platform"])) as amplitude:
+        refused = get(amplitude, f"/api/2/{path}", params=query)
+        answered = get(amplitude, f"/api/2/{path}", params={**query, "g": "platform"})
+
+    assert refused.json()["error"] == {
+        "http_code": 400,
+        "type": "invalid",
+        "message": "Invalid chart definition",
+        "metadata": {"details": "Invalid user property country"},
+    }
+    assert len(answered.json()["data"]["series"]) == 3
+
+
+# -- event segmentation ----------------------------------------------------------------------------
+
+
+def segmentation(amplitude: Emulator, event: dict[str, Any], **more: str) -> Any:
+    query = {"start": "20240101", "end": "20240102", "e": json.dumps(event), **more}
+    return get(amplitude, "/api/2/events/segmentation", params=query)
+
+
+def test_a_segmentation_has_the_recorded_shape(amplitude: Emulator, project: Project) -> None:
+    plain = segmentation(amplitude, {"event_type": "_active"}).json()
+    grouped = segmentation(amplitude, {"event_type": "_active"}, g="country").json()["data"]
+
+    assert plain["data"]["xValues"] == ["2024-01-01", "2024-01-02"]
+    assert plain["data"]["series"] == [[project.active_users(date(2024, 1, n)) for n in (1, 2)]]
+    assert plain["data"]["seriesLabels"] == [0]
+    assert plain["data"]["seriesCollapsed"][0][0].keys() == {"setId", "value"}
+    assert plain["earliestServerReceivedTime"] == 2**63 - 1
+    assert sorted(name for _, name in grouped["seriesLabels"]) == sorted(project.countries)
+
+
+def test_a_range_without_data_has_no_series(amplitude: Emulator) -> None:
+    query = {"start": "20200101", "end": "20200102"}
+    data = segmentation(amplitude, {"event_type": "_active"}, **query).json()["data"]
+
+    assert (data["series"], data["seriesLabels"], len(data["xValues"])) == ([], [], 2)
+
+
+def test_a_mistyped_event_has_zeros(amplitude: Emulator) -> None:
+    assert segmentation(amplitude, {"event_type": "Nope"}).json()["data"]["series"] == [[0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "words"),
+    [
+        ({"event_type": "Any Active Event"}, {}, "Unable to create definition from arguments"),
+        ({}, {}, "e must be an event"),
+        ({"event_type": "_all"}, {"m": "histogram"}, "m is not a measure"),
+        ({"event_type": "_all"}, {"m": "sums"}, "needs a group_by"),
+        ({"event_type": "_all"}, {"i": "-3600000"}, "i must be"),
+        ({"event_type": "_all"}, {"limit": "1001"}, "limit must be from 1 to 1000"),
+        ({"event_type": "_all"}, {"g": "planet"}, "Invalid user property planet"),
+        ({"event_type": "_all"}, {"start": "20221201"}, "not be longer than 365 days"),
+        (
+            {"event_type": "_all", "group_by": [{"type": "event", "value": "planet"}]},
+            {},
+            "Invalid event property planet",
+        ),
+    ],
+)
+def test_a_bad_segmentation_is_400(
+    amplitude: Emulator, event: dict[str, Any], more: dict[str, str], words: str
+) -> None:
+    assert words in details(segmentation(amplitude, event, **more))
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "a_day"),
+    [
+        ({"event_type": "_all"}, {}, 1),
+        ({"event_type": "_all"}, {"g": "country"}, 5),
+        ({"event_type": "_all", "group_by": [{"type": "event", "value": "step"}]}, {}, 5),
+        ({"event_type": "_all"}, {"e2": '{"event_type": "_active"}'}, 2),
+        ({"event_type": "_all"}, {"s": '[{"prop":"country"}]'}, 2),
+    ],
+)
+def test_a_segmentation_costs_its_days_times_events_and_groups(
+    amplitude: Emulator, event: dict[str, Any], more: dict[str, str], a_day: int
+) -> None:
+    segmentation(amplitude, event, **more)
+
+    assert amplitude.requests[-1].cost == 2 * a_day
+
+
+def test_the_largest_groups_are_answered_up_to_the_limit(time_of: Clock) -> None:
+    countries = [f"Country {n}" for n in range(200)]
+    with Emulator(Project(clock=time_of, countries=countries)) as amplitude:
+        counts = [
+            len(
+                segmentation(amplitude, {"event_type": "_all"}, g="country", **limit).json()[
+                    "data"
+                ]["series"]
+            )
+            for limit in ({}, {"limit": "7"}, {"limit": "1000"})
+        ]
+
+    assert counts == [100, 7, 200]
