@@ -39,8 +39,12 @@ from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, FailureType
 from airbyte_cdk.models import Type as MessageType
 from airbyte_cdk.sources.declarative.decoders.decoder import Decoder
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
+from airbyte_cdk.sources.declarative.incremental import ConcurrentPerPartitionCursor
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
-from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
+from airbyte_cdk.sources.declarative.partition_routers import (
+    ListPartitionRouter,
+    SubstreamPartitionRouter,
+)
 from airbyte_cdk.sources.declarative.requesters import HttpRequester
 from airbyte_cdk.sources.declarative.requesters.error_handlers import DefaultErrorHandler
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
@@ -132,7 +136,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
 
     - 429, 5xx, time-outs and lost connections are asked again (`Waits`), then transient_error
     - 401, 403, and 404 of the taxonomy: config_error, with the hint to the region or to the plan
-    - 400 for the property that `measure` is grouped by: config_error; any other 4xx: system_error
+    - 400 for the property that `measure` is grouped by, or for what `option` says: config_error
+    - any other 4xx: system_error
 
     Raised here, since the CDK's own way writes header and body to the log.
     While `check` runs (`ask_again: false` in the config), nothing is asked twice.
@@ -140,6 +145,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
 
     name: str = ""
     measure: str | None = None
+    option: str = ""
     max_time: int = LONGEST_WAIT_SECONDS
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
@@ -239,6 +245,15 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
                 FailureType.config_error,
                 f"Amplitude does not let this project read {self.name} ({status}{said}): its plan may not"
                 " include it. Leave the stream out; if no stream works, check the keys and the data region.",
+            )
+        query = parse_qs(urlsplit(str(response.url)).query)
+        if status == 400 and self.option:
+            events = [json.loads(event)["event_type"] for event in query.get("e", [])]
+            of = "".join(f" of {event!r}" for event in events)
+            by = "".join(f" by {group!r}" for group in query.get("g", []))
+            return self.failure(
+                FailureType.config_error,
+                f"Amplitude refuses {self.name}{of}{by} ({status}{said}): correct `{self.option}`.",
             )
         grouped = self.measure and self.config.get("active_users_group_by_country", True)
         if status == 400 and grouped and "user property" in words:
@@ -369,9 +384,15 @@ class WindowRetriever(SimpleRetriever):
     """Read a window of days, and have the state follow the window, with or without records.
 
     The CDK's cursor follows records alone: each sync would ask for all days of a project that has none.
-    A window that fails is not observed, so the state stays before it. No state is later than today, though
-    windows may be.
+    A window that fails is not observed, so the state stays before it.
+
+    With the `interval` weekly or monthly (that of the slice's segmentation, if it has one) a record is a
+    bucket under the day that Amplitude labels it with, its first. The request starts early enough for the
+    bucket that the window begins in, and each bucket is emitted whole, by one window of a sync. The last
+    window also emits the bucket that is still running, and the next sync reads it again.
     """
+
+    interval: str = "daily"
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
         super().__post_init__(parameters)
@@ -389,21 +410,70 @@ class WindowRetriever(SimpleRetriever):
         Raises:
             UnreadableStateError: once, whatever the number of windows.
         """
-        cursor = self.stream_slicer
-        if isinstance(cursor, ConcurrentCursor) and "unreadable" in cursor.state:
+        assert stream_slice is not None
+        slicer, today = self.stream_slicer, today_of(self.config)
+        cursor = (
+            slicer if isinstance(slicer, ConcurrentCursor | ConcurrentPerPartitionCursor) else None
+        )
+        if cursor and "unreadable" in {
+            **cursor.state,
+            **(cursor.state.get("parent_state") or {}),
+        }:
             if self._refused:
                 return
             self._refused = True
             raise UnreadableStateError(self.name)
-        for record in super().read_records(records_schema, stream_slice):
-            # Without its slice, so that the cursor follows the window and not a job that is planned.
-            yield Record(record.data, self.name) if isinstance(record, Record) else record
-        if stream_slice and isinstance(cursor, ConcurrentCursor):
-            end = min(stream_slice["end_time"], today_of(self.config))
-            data = {cursor.cursor_field.cursor_field_key: end}
+        segmentation = stream_slice.partition.get("segmentation") or {}
+        interval = segmentation.get("interval", self.interval)
+        start, end = stream_slice["start_time"], stream_slice["end_time"]
+        window = bucket_window(interval, start, end, today)
+        asked = StreamSlice(
+            partition=stream_slice.partition,
+            cursor_slice={**stream_slice.cursor_slice, "start_time": window.asked},
+            extra_fields=stream_slice.extra_fields,
+        )
+        for record in super().read_records(records_schema, asked):
+            if not isinstance(record, Record):
+                yield record
+            elif window.first <= record.get("date", window.first) <= window.last:
+                # Without its slice, so that the cursor follows the window and not a job that is planned;
+                # a cursor of partitions needs it.
+                known = stream_slice if stream_slice.partition else None
+                yield Record(record.data, self.name, known)
+        if cursor:
+            data = {cursor.cursor_field.cursor_field_key: min(end, today)}
             cursor.observe(Record(data, self.name, stream_slice))
 
 
+class BucketWindow(NamedTuple):
+    """The first day to ask for, and the first and last labels to emit; days as `YYYY-MM-DD`."""
+
+    asked: str
+    first: str
+    last: str
+
+
+def bucket_window(interval: str, start: str, end: str, today: str) -> BucketWindow:
+    """Turn a window of days into one of whole buckets; windows that follow each other share none.
+
+    A month begins on its first day. No response says on which day a project's weeks begin: the week of a day
+    is the one that is labelled with it or with one of the six days before, and the request begins a week
+    before that, in case Amplitude cuts the first bucket.
+    """
+    if interval == "daily":
+        return BucketWindow(start, start, end)
+    first, following = date.fromisoformat(start), date.fromisoformat(end) + DAY
+    if interval == "monthly":
+        first, following = first.replace(day=1), following.replace(day=1)
+        asked = first
+    else:
+        first, following = first - 6 * DAY, following - 6 * DAY
+        asked = first - 7 * DAY
+    last = end if end >= today else str(following - DAY)
+    return BucketWindow(max(str(asked), BEGINNING_OF_DATA[:10]), str(first), last)
+
+
+DAY = timedelta(days=1)
 MAX_GROUPS = 100
 """The groups that a grouped dashboard query returns at most, the largest ones."""
 MIDNIGHT = re.compile(
@@ -417,7 +487,8 @@ class SeriesExtractor(RecordExtractor):
     """Turn a dashboard's response, `series[label][position]` and `xValues[position]`, into records.
 
     `values: statistics` gives `{"date", "statistics": {label: value}}`, the label `all` when ungrouped;
-    `values: users` gives `{"date", "segment": label, "users": value}`;
+    `values: users` gives `{"date", "segment": label, "users": value}`, and `values: value` the same with
+    `value`;
     `values: bins` gives `{"bin", "sessions"}` from the only series, whose positions are bins and not days;
     any other name gives `{"date", name: value}` from the only series.
     A value is a number, the text of a number, or null. No series gives no records.
@@ -433,6 +504,7 @@ class SeriesExtractor(RecordExtractor):
     name: str
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
+    max_groups: int = MAX_GROUPS
 
     def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
         self._warned = False
@@ -452,18 +524,18 @@ class SeriesExtractor(RecordExtractor):
         labels = self._labels(data, len(series))
         positions = self._positions(positions)
         table = [self._figures(values, len(positions)) for values in series]
-        if len(series) >= MAX_GROUPS and not self._warned:
+        if len(series) >= self.max_groups and not self._warned:
             self._warned = True
             LOGGER.warning(
-                f"Amplitude returned {len(series)} countries for {self.name} and returns {MAX_GROUPS} at"
+                f"Amplitude returned {len(series)} groups for {self.name} and returns {self.max_groups} at"
                 " most: smaller ones may be missing."
             )
         for position, *figures in zip(positions, *table, strict=True):
             if self.values == "statistics":
                 yield {"date": position, "statistics": dict(zip(labels, figures, strict=True))}
-            elif self.values == "users":
+            elif self.values in ("users", "value"):
                 for label, figure in zip(labels, figures, strict=True):
-                    yield {"date": position, "segment": label, "users": figure}
+                    yield {"date": position, "segment": label, self.values: figure}
             elif self.values == "bins":
                 yield {"bin": position, "sessions": figures[0]}
             else:
@@ -484,7 +556,7 @@ class SeriesExtractor(RecordExtractor):
         names = ["all" if name == 0 else str(name) for name in names]
         if len(set(names)) < count:
             raise self._malformed("a label occurs more than once")
-        if self.values not in ("statistics", "users") and count != 1:
+        if self.values not in ("statistics", "users", "value") and count != 1:
             raise self._malformed(f"it has {count} series where one is expected")
         return names
 
@@ -536,6 +608,59 @@ def _day(text: str) -> str:
         return ""
 
 
+SEGMENTATION = {"measure": "uniques", "group_by": "", "interval": "daily"}
+"""What a segmentation is where the option does not say."""
+INTERVALS = {"daily": "1", "weekly": "7", "monthly": "30"}
+USER_PROPERTY = re.compile(
+    "gp:.*|version|country|city|region|DMA|language|platform|os|device|device_type|start_version|paying"
+)
+"""Amplitude's own user properties, and those that a project sets, in the dashboards' spelling."""
+
+
+@dataclass
+class SegmentationRouter(ListPartitionRouter):
+    """Turn the option `segmentations` into a slice each, whose state is its own.
+
+    The partition is the segmentation with its defaults, so that one that is changed is read from the start
+    date on. `extra_fields` are the parameters of its requests. A property is one of the user or, under any
+    other name or where `measure` is a sum or an average of it, one of the event.
+
+    Raises:
+        AirbyteTracedException: config_error, two segmentations have one name.
+
+    See: https://amplitude.com/docs/apis/analytics/dashboard-rest#event-segmentation
+    """
+
+    def stream_slices(self) -> Iterator[StreamSlice]:
+        """Yield the slices, in the order of the option."""
+        segmentations = cast("list[dict[str, str]]", self.values)
+        names = [segmentation["name"] for segmentation in segmentations]
+        if double := next((name for name in names if names.count(name) > 1), None):
+            raise AirbyteTracedException(
+                message=f"`segmentations` has the name {double!r} more than once: give each its own.",
+                internal_message="invalid config",
+                failure_type=FailureType.config_error,
+            )
+        for given in segmentations:
+            segmentation = {**SEGMENTATION, **given}
+            group, measure = segmentation["group_by"], segmentation["measure"]
+            event: dict[str, Any] = {"event_type": segmentation["event"]}
+            of_event = measure in ("sums", "value_avg") or not USER_PROPERTY.fullmatch(group)
+            if group and of_event:
+                event["group_by"] = [{"type": "event", "value": group}]
+            parameters = {
+                "e": json.dumps(event),
+                "m": measure,
+                "i": INTERVALS[segmentation["interval"]],
+                "g": "" if of_event else group,
+                # The most that Amplitude allows, in place of 100.
+                "limit": "1000" if group else "",
+            }
+            yield StreamSlice(
+                partition={"segmentation": segmentation}, cursor_slice={}, extra_fields=parameters
+            )
+
+
 @dataclass
 class LatestDay(StateMigration):
     """Turn a daily state into days of the form `YYYY-MM-DD`, none of them later than today.
@@ -545,12 +670,14 @@ class LatestDay(StateMigration):
     Today is the project's (`project_timezone`): a day that has not begun there cannot have been read.
     The state of a stream that could be grouped by country has `group_by_country: false` while it is not.
     The log warns of a switch, since days of both kinds do not add up.
+    The state of a stream of an `option` has a cursor for each partition.
     What has no known form is kept under `unreadable`.
     """
 
     config: Mapping[str, Any]
     name: str = ""
     measure: str | None = None
+    option: str = ""
     parameters: InitVar[Mapping[str, Any] | None] = None
 
     def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
@@ -574,13 +701,25 @@ class LatestDay(StateMigration):
             return {"unreadable": stream_state["unreadable"]}
         try:
             state = self._days(stream_state)
-        except (ValueError, AttributeError):
-            return {"unreadable": dict(stream_state)}
+        except (ValueError, AttributeError, TypeError, KeyError):
+            kept = {"unreadable": dict(stream_state)}
+            # The CDK's cursor of partitions keeps nothing else that it does not know.
+            return {"states": [], "parent_state": kept} if self.option else kept
         if self.measure and not self.config.get("active_users_group_by_country", True):
             return {**state, "group_by_country": False}
         return state
 
     def _days(self, stream_state: Mapping[str, Any]) -> dict[str, Any]:
+        if "states" in stream_state:
+            # Without the CDK's `state` of all partitions, from which it would start one that is new.
+            states = [
+                {"partition": {**saved["partition"]}, "cursor": self._days(saved["cursor"])}
+                for saved in stream_state["states"] or []
+            ]
+            return {
+                "states": states,
+                **{k: v for k, v in stream_state.items() if k == "parent_state" and v},
+            }
         if stream_state.get("state_type") == "date-range":
             ranges = [
                 {field: self._day(field, value) for field, value in days.items() if value}

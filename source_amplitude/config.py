@@ -52,7 +52,7 @@ def config_error(sentence: str) -> AirbyteTracedException:
 
 def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
     """One sentence on an option that does not fit the spec; a secret's value is not in it."""
-    if error.validator == "required":
+    if error.validator == "required" and not error.path:
         option = re.findall(r"'(\w+)' is a required", error.message)[0]
         return f"`{option}` is missing: set it"
     option, *within = error.path or ["the config"]

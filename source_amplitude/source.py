@@ -18,6 +18,7 @@ from airbyte_cdk.models import (
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
+from airbyte_cdk.sources.declarative.incremental import ConcurrentPerPartitionCursor
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
@@ -149,7 +150,8 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             raise TypeError(f"the CDK built {stream.name} as {type(stream).__name__}")
         if stream.name == "events":
             return stream
-        daily = isinstance(stream.cursor, ConcurrentCursor) or stream.name == "charts"
+        cursors = ConcurrentCursor | ConcurrentPerPartitionCursor
+        daily = isinstance(stream.cursor, cursors) or stream.name == "charts"
         slot = self._daily_slot if daily else self._export_slots
         return SequentialStream(stream, slot, independent=stream.name in INDEPENDENT)
 

@@ -14,10 +14,13 @@ STREAMS: dict[str, tuple[list[str], str | None]] = {
     "events": (["uuid"], "server_upload_time"),
     "active_users": (["date"], "date"),
     "new_users": (["date"], "date"),
-    "active_users_by_segment": (["date", "segment"], "date"),
+    "active_users_by_segment": (["date", "property", "segment"], "date"),
+    "active_users_weekly": (["date"], "date"),
+    "active_users_monthly": (["date"], "date"),
     "average_session_length": (["date"], "date"),
     "average_sessions_per_user": (["date"], "date"),
     "session_length_distribution": (["date", "bin"], "date"),
+    "event_segmentation": (["name", "date", "segment"], "date"),
     "charts": (["chart_id", "series", "x"], None),
     "cohorts": (["id"], None),
     "cohort_members": (["cohort_id", "amplitude_id"], None),
@@ -32,7 +35,14 @@ STREAMS: dict[str, tuple[list[str], str | None]] = {
     "deleted_users": (["day", "amplitude_id"], "day"),
 }
 """Every stream's key and cursor."""
-DAILY = tuple(name for name, (_, cursor) in STREAMS.items() if cursor == "date")
+DAILY = (
+    "active_users",
+    "new_users",
+    "average_session_length",
+    "average_sessions_per_user",
+    "session_length_distribution",
+)
+"""The streams of days that have one state, a day."""
 
 
 @dataclass
@@ -127,6 +137,7 @@ def config_for(amplitude: Emulator, **more: Any) -> dict[str, Any]:
         "start_date": "2024-01-01T00:00:00Z",
         "cohort_ids": ["p81xq0z", "zz7a1b2"],
         "chart_ids": ["wk3pl4y", "cn7try2"],
+        "segmentations": [{"name": "Active", "event": "_active"}],
         **more,
     }
 

@@ -416,7 +416,7 @@ def test_a_state_never_says_more_than_was_answered(
 
 # -- grouped by country ----------------------------------------------------------------------------
 
-BY_COUNTRY = ("active_users", "new_users", "active_users_by_segment")
+BY_COUNTRY = ("active_users", "new_users", "active_users_weekly", "active_users_monthly")
 
 
 def test_a_switch_of_the_grouping_is_warned_of_and_names_the_streams_to_clear(
@@ -432,7 +432,7 @@ def test_a_switch_of_the_grouping_is_warned_of_and_names_the_streams_to_clear(
             assert output.states(stream)[-1] == saved
         return named, output.state
 
-    never, always = [False] * 3, [True] * 3
+    never, always = [False] * len(BY_COUNTRY), [True] * len(BY_COUNTRY)
     for first in (True, False):
         named, state = synced(first, [])
         assert named == never

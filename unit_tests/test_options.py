@@ -53,6 +53,8 @@ def failure(run: Run, config: dict[str, Any]) -> str:
         ("daily_lookback_days", "integer", 3, False),
         ("cohort_ids", "array", None, False),
         ("chart_ids", "array", None, False),
+        ("segment_property", "string", "country", False),
+        ("segmentations", "array", None, False),
         ("api_url", "string", None, False),
     ],
 )
@@ -125,6 +127,13 @@ def test_the_options_are_ordered_and_only_the_keys_are_required(run: Run) -> Non
         ({"cohort_ids": ["k3\n"]}, '`cohort_ids` has "k3\\n" as element 1'),
         ({"cohort_ids": ["k3", 4, "k5"]}, "`cohort_ids` has 4 as element 2"),
         ({"cohort_ids": [None]}, "`cohort_ids` has null as element 1"),
+        ({"chart_ids": ["a", "b/c"]}, '`chart_ids` has "b/c" as element 2'),
+        ({"segment_property": ""}, "`segment_property` must be country or gp:name"),
+        ({"segmentations": [{"name": "A"}]}, '`segmentations` has {"name": "A"} as element 1'),
+        (
+            {"segmentations": [{"name": "A", "event": "_all", "interval": "yearly"}]},
+            '`segmentations` has "yearly" as element 1',
+        ),
         ({"api_url": "http://example.com"}, "`api_url` must be an https address"),
         ({"api_url": "http://127.0.0.1@example.com"}, "`api_url` must be an https address"),
         ({"api_url": "http://localhost.example.com"}, "`api_url` must be an https address"),
@@ -246,7 +255,7 @@ def test_nothing_is_asked_for_before_amplitudes_first_data_and_the_log_says_so_o
         for day in request.query.get(name, [])
     ]
     assert min(days) == "20120101"
-    assert len({request.path for request in amplitude.requests}) == 6
+    assert len({request.path for request in amplitude.requests}) == 7
     assert output.error is None
     assert sum("reading from 2012-01-01" in line for line in output.logs) == 1
 

@@ -17,9 +17,7 @@ from airbyte_cdk.test.entrypoint_wrapper import EntrypointOutput, read
 
 from emulator import Emulator, Fault, Project
 from source_amplitude.source import MANIFEST_PATH
-from unit_tests.conftest import NOW, STREAMS, Clock, Run, catalog
-
-DAILY = [stream for stream, (_, cursor) in STREAMS.items() if cursor == "date"]
+from unit_tests.conftest import DAILY, NOW, Clock, Run, catalog
 
 
 def state(stream: str, **saved: Any) -> list[dict[str, Any]]:

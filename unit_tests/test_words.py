@@ -28,6 +28,9 @@ PATHS = {
     "average_sessions_per_user": "/api/2/sessions/peruser",
     "session_length_distribution": "/api/2/sessions/length",
     "active_users_by_segment": "/api/2/users",
+    "active_users_weekly": "/api/2/users",
+    "active_users_monthly": "/api/2/users",
+    "event_segmentation": "/api/2/events/segmentation",
     "annotation_categories": "/api/3/annotation-categories",
     "event_types": "/api/2/taxonomy/event",
     "event_categories": "/api/2/taxonomy/category",
@@ -67,10 +70,13 @@ def test_an_error_is_never_an_empty_table_and_carries_amplitudes_words(
     assert "Not here (Moved away)" in output.text
     plan_gated = status == 404 and "taxonomy" in PATHS[stream]
     unknown_id = status in (400, 404) and stream == "cohort_members"
-    if not plan_gated and not unknown_id:
+    by_option = status == 400 and stream in ("active_users_by_segment", "event_segmentation")
+    if by_option:
+        assert f"Amplitude refuses {stream}" in output.text
+    elif not plan_gated and not unknown_id:
         assert f"could not answer the request for {stream}" in output.text
     kinds = {error.get("failure_type") for error in output.errors}
-    assert ("config_error" if plan_gated or unknown_id else "system_error") in kinds
+    assert ("config_error" if plan_gated or unknown_id or by_option else "system_error") in kinds
 
 
 @pytest.mark.parametrize("stream", PATHS)
