@@ -152,12 +152,6 @@ def test_a_stream_without_a_cursor_is_read_whole_each_time(
     assert first.records(stream) == second.records(stream)
 
 
-def test_annotations_have_the_day_of_their_start(run: Run, config: dict[str, Any]) -> None:
-    records = run("read", config, ("annotations",)).records("annotations")
-
-    assert [record["date"] for record in records] == [record["start"][:10] for record in records]
-
-
 RECORDED = (Path(__file__).parent / "recorded_events.ndjson").read_bytes()
 """Three events of a public test account, as the Export API served them in 2023."""
 
