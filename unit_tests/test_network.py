@@ -154,7 +154,7 @@ def test_a_name_that_does_not_resolve_is_said(run: Run) -> None:
     status = run("check", KEYS).messages[-1]["connectionStatus"]
 
     (error,) = output.errors
-    assert "7 times over (the last: a name that does not resolve)" in error["message"]
+    assert "in 7 attempts (the last: a name that does not resolve)" in error["message"]
     assert error["failure_type"] == "transient_error"
     assert status["message"] == (
         "Amplitude cannot be reached at amplitude.com (a name that does not resolve). Check the network and"
