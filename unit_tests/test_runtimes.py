@@ -406,3 +406,23 @@ def test_a_test_read_of_events_shows_its_slices_requests_and_records(
     for page, start in zip(pages, bounds, strict=True):
         assert f"/api/2/export?start={start}" in page["request"]["url"]
         assert page["response"]["status"] == 200
+
+
+def test_a_test_read_of_cohort_members_shows_each_cohort_its_job_and_its_file(
+    tmp_path: Path, config: Config
+) -> None:
+    (answer,) = Builder(tmp_path).ask(config, ("test_read", "cohort_members"))
+
+    slices = answer["slices"]
+    assert [part["slice_descriptor"] for part in slices] == [
+        {"cohort_id": "p81xq0z"},
+        {"cohort_id": "zz7a1b2"},
+    ]
+    pages = [page for part in slices for page in part["pages"]]
+    assert [(page["response"]["status"], len(page["records"])) for page in pages] == [
+        (200, 120),
+        (200, 240),
+    ]
+    jobs = [request["request"]["url"] for request in slices[0]["auxiliary_requests"]]
+    assert any("/5/cohorts/request/p81xq0z?props=1" in url for url in jobs)
+    assert any("/5/cohorts/request-status/" in url for url in jobs)
