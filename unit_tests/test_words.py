@@ -105,7 +105,10 @@ def test_keys_that_are_refused_are_said_with_the_hint_to_the_region(
                 "group_properties",
             ],
         ),
-        ("starter", [name for name in PATHS if re.search("cohort|annot|_properties|event_(?!segm)", name)]),
+        (
+            "starter",
+            [name for name in PATHS if re.search("cohort|annot|_properties|event_(?!segm)", name)],
+        ),
     ],
 )
 def test_a_small_plan_delivers_the_rest_and_names_what_it_could_not_read(
