@@ -81,7 +81,6 @@ def config(stack: ExitStack) -> dict[str, Any]:
         "api_url": amplitude.url,
         "start_date": start,
         "cohort_ids": ["p81xq0z", "zz7a1b2"],
-        "chart_ids": ["wk3pl4y", "cn7try2"],
     }
 
 
