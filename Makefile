@@ -29,8 +29,9 @@ report-test: $(ENVS)/report/ready ## test the report, in Chromium where it is in
 test: setup ## run the tests that need nothing else, on all cores
 	$(PYTEST)
 
-test-all: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready report-test ## run every test: PyAirbyte, databases, a browser
-	$(PYTEST) -m "not image_tests"
+test-all: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready $(ENVS)/spark/ready report-test ## run every test: PyAirbyte, databases, Spark, a browser
+	$(PYTEST) -m "not image_tests and not spark"
+	$(BIN)/python -m pytest -m spark
 
 test-newest-cdk: setup ## run the tests with the newest CDK, whatever pyproject.toml allows
 	rm -rf $(NEWEST) && $(BIN)/uv venv --quiet --python $(BIN)/python $(NEWEST)
@@ -41,7 +42,7 @@ test-newest-cdk: setup ## run the tests with the newest CDK, whatever pyproject.
 
 coverage: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready ## list the lines that no test runs
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest --numprocesses=auto --dist=worksteal -m "not image_tests"
+	$(BIN)/python -m coverage run -m pytest --numprocesses=auto --dist=worksteal -m "not image_tests and not spark"
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
@@ -85,6 +86,7 @@ lock: setup ## re-lock the dependencies
 	$(COMPILE) pyproject.toml --extra fast -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) --group sync -o requirements/sync.txt
+	$(COMPILE) pyproject.toml --extra fast --extra spark --group spark -o requirements/spark.txt
 	$(COMPILE) examples/report/pyproject.toml --group examples/report/pyproject.toml:test -o examples/report/requirements.txt
 	echo 'airbyte-connector-models>=0.1.12' | $(COMPILE) - -o requirements/metadata.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
@@ -109,6 +111,10 @@ environment = rm -rf $(@D) && $(BIN)/uv venv --quiet --python $(BIN)/python $(@D
 	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 
 $(ENVS)/sync/ready: requirements/sync.txt .venv/ready
+	$(environment)
+	touch $@
+
+$(ENVS)/spark/ready: requirements/spark.txt .venv/ready
 	$(environment)
 	touch $@
 

@@ -27,15 +27,24 @@ class RecordBatch(AirbyteMessage):
 def serialize_record(stream: str, data: Mapping[str, Any], emitted_at: int) -> bytes:
     """A record message as JSON in one line without its end; nulls are kept, and integers are exact.
 
-    Half a surrogate pair, which JSON can spell and UTF-8 cannot, becomes U+FFFD.
+    Half a surrogate pair becomes U+FFFD.
     `emitted_at` is in milliseconds since 1970.
     """
     message = {
         "type": "RECORD",
         "record": {"stream": stream, "data": data, "emitted_at": emitted_at},
     }
+    return to_json(message)
+
+
+def to_json(value: Any) -> bytes:
+    """A value as JSON in one line; integers are exact."""
     try:
-        return orjson.dumps(message)
+        return orjson.dumps(value)
     except TypeError:  # an integer of more than 64 bits, or half a surrogate pair
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        return valid(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
+
+
+def valid(text: str) -> str:
+    """A text with U+FFFD for half a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
