@@ -50,7 +50,10 @@ def record_batch(
     Raises:
         AirbyteTracedException: config_error, a value is none of its column's type.
     """
-    schema = to_arrow_schema(columns, timezone="UTC")
+    try:
+        schema = to_arrow_schema(columns, timezone="UTC")
+    except TypeError:  # the first versions of Spark 4, in which it is always UTC
+        schema = to_arrow_schema(columns)
     arrays = []
     for field, arrow in zip(columns, schema, strict=True):
         convert = CONVERSIONS.get(type(field.dataType), pa.array)

@@ -27,7 +27,13 @@ BLOCK = re.compile(r"(<!-- (\w+): written by make docs -->\n)(.*?)(<!-- end -->)
 SENTENCE = re.compile(r"[A-Z{](\S* ){3,}[^\n]*\.|`(\S* ){3,}[^\n]*")
 """What is a message to the user: four words or more, with a full stop or on an option."""
 EVENTS = (10**8, 10**9, 10**10)
-PROCESSES = (1, 4, 16)
+WAYS = (
+    ("one process", 1, ""),
+    ("Airbyte, 4 ranges", 4, ""),
+    ("Airbyte, 16 ranges", 16, ""),
+    ("Spark, 4 tasks", 4, "spark_"),
+)
+"""Ways to read a history: processes, and what the names of their figures begin with."""
 
 
 def pages() -> list[Path]:
@@ -80,23 +86,23 @@ def scaling(_: str, page: str) -> str:
     """Tabulate the rates and costs that follow from the page's own figures, by its formulas."""
     figures = re.findall(r"^\| `(\w+)` \|.* \| ([\d,.]+) \| .* \|$", page, re.MULTILINE)
     f = {name: float(value.replace(",", "")) for name, value in figures}
-    columns = ["events", "processes", "window_hours", "hours", "download_gb", "requests"]
+    columns = ["events", "way", "window_hours", "hours", "download_gb", "requests"]
     columns += ["memory_gib", "disk_gb", "core_hours", "usd"]
     rows = []
     for events in EVENTS:
-        for processes in PROCESSES:
+        for way, processes, kind in WAYS:
             events_per_hour = events / (24 * f["days"])
             window_hours = min(24, f["limit_bytes"] // (f["event_bytes"] * events_per_hour))
-            hours = events / (f["rate"] * processes) / 3600
+            hours = events / (f[f"{kind}rate"] * processes) / 3600
             zipped = events * f["event_bytes"] / f["zipped"] / 1e9
             requests = processes * math.ceil(24 * f["days"] / processes / window_hours)
-            memory = processes * f["memory_mib"] / 1024
-            disk = processes * f["archives"] * zipped / (24 * f["days"]) * window_hours
+            memory = processes * f[f"{kind}memory_mib"] / 1024
+            disk = processes * f[f"{kind}archives"] * zipped / (24 * f["days"]) * window_hours
             core_hours = hours * processes
             rows.append(
                 (
                     f"{events:,}",
-                    f"{processes}",
+                    way,
                     f"{window_hours:.0f}",
                     f"{hours:,.1f}",
                     f"{zipped:,.0f}",
