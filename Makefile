@@ -10,7 +10,7 @@ NEWEST := $(ENVS)/newest-cdk
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report report-test test test-all test-newest-cdk coverage check metadata fix schemas docs verify image image-test bench fuzz lock release-check clean
+.PHONY: help setup sync report report-test test test-all test-newest-cdk coverage check metadata fix schemas docs verify image image-test bench bench-spark fuzz lock release-check clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -78,6 +78,9 @@ image-test: setup ## test the image; measure its size and start-up
 
 bench: setup ## measure speed and memory against the CDK's built-in components and a bare loop
 	$(BIN)/python -m benchmarks.bench
+
+bench-spark: setup $(ENVS)/spark/ready ## measure Spark with one and two executors against the connector alone
+	@$(BIN)/python -m benchmarks.spark
 
 fuzz: setup ## run the property-based tests, 3,000 examples each
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest unit_tests/test_decoder.py unit_tests/test_timelines.py

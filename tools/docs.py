@@ -98,7 +98,7 @@ def scaling(_: str, page: str) -> str:
             requests = processes * math.ceil(24 * f["days"] / processes / window_hours)
             memory = processes * f[f"{kind}memory_mib"] / 1024
             disk = processes * f[f"{kind}archives"] * zipped / (24 * f["days"]) * window_hours
-            core_hours = hours * processes
+            core_hours = hours * processes * f.get(f"{kind}cores", 1)
             rows.append(
                 (
                     f"{events:,}",

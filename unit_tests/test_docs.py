@@ -107,10 +107,12 @@ def test_the_scaling_figures_are_those_of_a_benchmark_and_of_the_product() -> No
     value = dict(figures)
     benchmarks = (ROOT / "benchmarks" / "README.md").read_text()
 
-    ours = re.findall(r"^\| ours \| (.+) \|$", benchmarks, re.MULTILINE)
-    _events, _seconds, rates, _mb, memory = zip(*(row.split(" | ") for row in ours), strict=True)
-    assert value["rate"] in rates
-    assert value["memory_mib"] in memory
+    (alone,) = re.findall(r"^\| the connector alone \| (.+) \| \|$", benchmarks, re.MULTILINE)
+    (spark,) = re.findall(r"^\| one executor \| (.+) \|$", benchmarks, re.MULTILINE)
+    _events, _seconds, rate, _start, memory = alone.split(" | ")
+    assert (value["rate"], value["memory_mib"]) == (rate, memory)
+    _events, _seconds, rate, _start, python, jvm = spark.split(" | ")
+    assert (value["spark_rate"], int(value["spark_memory_mib"])) == (rate, int(python) + int(jvm))
     assert f"{value['event_bytes']} bytes of JSON, {value['zipped']} times less" in benchmarks
     assert value["downloads"] == str(DOWNLOADS)
     assert value["archives"] == str(ARCHIVES)
