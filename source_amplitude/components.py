@@ -1842,6 +1842,7 @@ class ExportDecoder(Decoder):
         try:
             file = TemporaryFile(prefix="source-amplitude-", buffering=0)  # noqa: SIM115 - handed on
         except OSError as error:
+            response.close()
             raise AirbyteTracedException(
                 message=f"No file can be made in the folder for temporary files ({error.strerror}): set"
                 " TMPDIR to a folder with some gigabytes of free space.",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools.sync import confine, rows_of
 
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 240
 
 
 def main() -> None:

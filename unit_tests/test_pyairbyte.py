@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,13 @@ def amplitude(project: Project) -> Iterator[Emulator]:
 @pytest.fixture
 def config(amplitude: Emulator, clock: Clock) -> dict[str, Any]:
     clock.set(NOW)
-    return config_for(amplitude, start_date=f"{START:%Y-%m-%dT%H:%M:%SZ}")
+    return config_for(
+        amplitude,
+        start_date=f"{START:%Y-%m-%dT%H:%M:%SZ}",
+        # Less than the budget of five minutes: the connector's process really waits for it.
+        active_users_group_by_country=False,
+        chart_ids=["wk3pl4y"],
+    )
 
 
 Sync = Callable[[str, dict[str, Any], dict[str, Any]], dict[str, int]]
@@ -149,7 +156,9 @@ def test_a_second_sync_into_duckdb_reads_only_what_is_new(
     assert second["events"] == len(after) - len(before)
     assert len(after.keys() - before.keys()) == 5 * 3 + 1
     for stream in (name for name, (_, cursor) in STREAMS.items() if cursor == "date"):
-        assert 0 < second[stream] < first[stream] / 2, stream
+        # A week or a month that is running is read again whole.
+        most = first[stream] if stream.endswith(("weekly", "monthly")) else first[stream] / 2
+        assert 0 < second[stream] <= most, stream
     with duckdb.connect(database["db_path"]) as connection:
 
         def select(query: str) -> list[tuple[Any, ...]]:
@@ -247,11 +256,17 @@ def holds_every_stream(select: Select, run: Run, config: dict[str, Any]) -> None
             continue
         key = [path[0] for path in stream["source_defined_primary_key"]]
         rows = select(f"select {', '.join(map(column, key))} from amplitude.{name}")
-        keys = {tuple(map(str, row)) for row in rows}
+        keys = {tuple(map(plain, row)) for row in rows}
         expected = {tuple(str(record[part]) for part in key) for record in output.records(name)}
         assert len(rows) == len(keys), name
         assert expected, name
         assert expected <= keys if STREAMS[name][1] else expected == keys, name
+
+
+def plain(value: Any) -> str:
+    """A cell as text; a whole number in a column of numbers has no decimals."""
+    whole = isinstance(value, (float, Decimal)) and value == int(value)
+    return str(int(value) if whole else value)
 
 
 @pytest.fixture
