@@ -33,14 +33,19 @@ COMPONENTS = (PACKAGE / "components.py").read_text()
 UNSAFE = {"AIRBYTE_ENABLE_UNSAFE_CODE": "true"}
 SERVER_SECONDS = 60
 
-# What each process runs first: it takes the package away, sets the clock and cuts waits short, such as the
-# five seconds between two polls of a cohort.
+# What each process runs first: it takes the package away and sets the clock, which a wait moves, of seconds
+# for a cohort's job and of minutes for the budget.
 STRANGER = """
 import datetime, os, sys, time, time_machine
+from pyrate_limiter import BucketFactory
 sys.modules["source_amplitude"] = None
-time_machine.travel(datetime.datetime.fromisoformat(os.environ["NOW"])).start()
+clock = time_machine.travel(datetime.datetime.fromisoformat(os.environ["NOW"])).start()
 sleep = time.sleep
-time.sleep = lambda seconds: sleep(min(seconds, 0.05))
+def wait(seconds):
+    sleep(min(seconds, 0.05))
+    clock.shift(max(seconds - 0.05, 0))
+time.sleep = wait
+BucketFactory.schedule_leak = lambda *_: None  # its threads wait for hours
 """
 # The Builder's main function once for each line: what it costs to start is paid once.
 BUILDER = """
