@@ -1,5 +1,6 @@
 """Fixtures: a frozen clock, an emulated Amplitude, and the connector run through its own entry point."""
 
+import copy
 import functools
 import json
 import logging
@@ -63,12 +64,22 @@ def budgets_start_no_threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def component_schema_is_read_once() -> Iterator[None]:
-    """The CDK parses its description of all components for each source: a third of a short sync."""
-    name = "get_declarative_component_schema"
+def what_is_the_same_for_each_source_is_done_once() -> Iterator[None]:
+    """The CDK parses its description of all components, and validates the manifest, for each source."""
+    module = concurrent_declarative_source
+    valid: list[Mapping[str, Any]] = []
+
+    validate_manifest = module.validate_manifest
+
+    def validate_once(manifest: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+        if manifest not in valid:
+            validate_manifest(manifest, schema)
+            valid.append(copy.deepcopy(manifest))
+
     with pytest.MonkeyPatch.context() as patch:
-        read = getattr(concurrent_declarative_source, name)
-        patch.setattr(concurrent_declarative_source, name, functools.cache(read))
+        read = functools.cache(module.get_declarative_component_schema)
+        patch.setattr(module, "get_declarative_component_schema", read)
+        patch.setattr(module, "validate_manifest", validate_once)
         yield
 
 
