@@ -182,6 +182,10 @@ def main() -> None:
             "start_date": start,
             "end_date": end,
             "cohort_ids": ["p81xq0z"],
+            # One of each, and no groups: all together cost less than the budget of five minutes.
+            "chart_ids": ["wk3pl4y"],
+            "segmentations": [{"name": "Active", "event": "_active"}],
+            "active_users_group_by_country": False,
         }
         job = Job(engine, Path(folder), config)
         python = check_image(job)
