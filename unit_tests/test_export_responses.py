@@ -100,7 +100,9 @@ def test_a_200_that_is_no_archive_is_never_a_matter_of_size(
     output = run("read", long, ("events",), runtime=runtime)
 
     assert {end[:8] for _, end in asked(amplitude)} == {start[:8] for start, _ in asked(amplitude)}
-    assert len(amplitude.requests) <= 10 * components.ANSWER_ATTEMPTS
+    # Windows that were begun before the last of these failed end with their attempts.
+    windows = components.FAILED_WINDOWS + components.ExportRetriever.max_archives_on_disk - 1
+    assert len(amplitude.requests) <= windows * components.ANSWER_ATTEMPTS
     assert words in messages(output)
     assert "secret" not in output.text
     assert "S3" not in messages(output)
