@@ -1090,9 +1090,10 @@ _ESCAPE = re.compile(
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
-_LONG_NUMBER = b"0" * 19
-"""What `_DIGITS` makes of digits too many for an integer of 64 bits, at least."""
+# Digits become 0, and what may stand before a number becomes a colon.
+_DIGITS = bytes(48 if 48 <= b < 58 else 58 if b in b":,[-\t\r " else 32 for b in range(256))
+_LONG_NUMBER = b":" + b"0" * 19
+"""What `_DIGITS` makes of an integer that 64 bits may not hold."""
 
 
 class BadLineError(Exception):
@@ -1156,13 +1157,13 @@ def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, An
         if (
             type(value) is str
             and len(value) == 26
+            and value[7] == "-"
             and value[10] == " "
-            and value[4] == value[7] == "-"
             and value[19] == "."
         ):
             try:
                 if from_iso(value).tzinfo is None:
-                    event[field] = f"{value[:10]}T{value[11:]}+00:00"
+                    event[field] = value.replace(" ", "T") + "+00:00"
                     continue
             except ValueError:
                 pass
@@ -1296,7 +1297,10 @@ class Block(NamedTuple):
         """The lines without their ends."""
         if self.data is None:
             return [None]
-        return self.data.removesuffix(b"\n").split(b"\n")
+        lines = self.data.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        return lines
 
 
 class ExportArchive:

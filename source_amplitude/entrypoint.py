@@ -45,6 +45,7 @@ def launch(arguments: list[str], deferred: Callable[[], AbstractContextManager[N
             entrypoint = Entrypoint(source_for(arguments))
             # What was built so far stays to the end: the collector need not walk it for every few events.
             gc.freeze()
+            gc.enable()
             if parsed.command == "read":
                 for message in entrypoint.output(parsed):
                     with deferred():

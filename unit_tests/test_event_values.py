@@ -71,12 +71,13 @@ def test_a_number_out_of_a_doubles_range_becomes_a_string_of_its_digits_and_is_c
 def test_an_integer_stays_exact_however_long(
     run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, number: int
 ) -> None:
-    serve(amplitude, raw("a", f'{{"v": {number}, "list": [[{number}]], "f": 1.5e300}}'))
+    listed = f"[[{number}],{number},\t{number},\r{number}]"
+    serve(amplitude, raw("a", f'{{"v":{number},"list":{listed},"f":1.5e300}}'))
 
     output = run("read", hour, ("events",), runtime=runtime)
 
     (found,) = properties(output).values()
-    assert found == {"v": number, "list": [[number]], "f": 1.5e300}
+    assert found == {"v": number, "list": [[number], number, number, number], "f": 1.5e300}
     assert type(found["v"]) is int
 
 
