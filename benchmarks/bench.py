@@ -34,6 +34,7 @@ PACKAGE = HERE.parent / "source_amplitude"
 ENVIRONMENT = {**os.environ, "AIRBYTE_ENABLE_UNSAFE_CODE": "true"}
 MEMBERS_PER_HOUR = 3_000
 LONG_LINE_BYTES = 20_000_000
+STALL_SECONDS = 15
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 EVENTS_A_DAY = 24_000
 DAY_HOURS = 24
@@ -56,10 +57,21 @@ class Archives(Project):
         self.folder, self.days = folder, days
 
     def archive(self, start: datetime, end: datetime, now: datetime) -> bytes | None:
-        day = (start - START).days
+        day, first = divmod(int((start - START).total_seconds()) // 3600, DAY_HOURS)
         if day >= self.days:
             return None
-        return Path(self.folder, f"{day}.zip").read_bytes()
+        body = Path(self.folder, f"{day}.zip").read_bytes()
+        last = first + int((end - start).total_seconds()) // 3600 + 1
+        return body if (first, last) == (0, DAY_HOURS) else cut(body, first, last)
+
+
+def cut(body: bytes, first: int, last: int) -> bytes:
+    """The files of some hours of a day's archive."""
+    part = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(body)) as whole, zipfile.ZipFile(part, "w") as archive:
+        for info in whole.infolist()[first:last]:
+            archive.writestr(info, whole.read(info))
+    return part.getvalue()
 
 
 def build(folder: str, days: int, events_a_day: int) -> tuple[int, int]:
@@ -227,6 +239,29 @@ def long_line(command: Callable[[str, dict[str, Any]], list[str]]) -> Result:
             return timed(command(folder, config))
 
 
+def stalled(command: Callable[[str, dict[str, Any]], list[str]]) -> float:
+    """The peak RSS, in MiB, of a process whose output nobody reads, with a day of large events."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [{"name": str(n), "text": "x" * 70} for n in range(1_000)]
+        with zipfile.ZipFile(Path(folder, "0.zip"), "w") as archive:
+            for hour in range(DAY_HOURS):
+                events = [{"uuid": f"{hour}-{n}", "data": {"rows": rows}} for n in range(200)]
+                data = b"".join(orjson.dumps(event) + b"\n" for event in events)
+                name = f"1/1_2024-01-01_{hour}#0.json.gz"
+                archive.writestr(name, gzip.compress(data, 6, mtime=0))
+        with served(folder, 1) as config:
+            process = subprocess.Popen(
+                command(folder, config), stdout=subprocess.PIPE, env=ENVIRONMENT
+            )
+            time.sleep(STALL_SECONDS)
+            process.kill()
+            _, _, usage = os.wait4(process.pid, 0)
+            process.returncode = 0
+            assert process.stdout
+            process.stdout.close()
+    return usage.ru_maxrss / 1024
+
+
 def killed(
     folder: str, days: int, command: Callable[[str, dict[str, Any]], list[str]]
 ) -> tuple[int, int, int]:
@@ -272,6 +307,11 @@ def floor(folder: str, days: int) -> Result:
     )
 
 
+def seconds(result: Result) -> float:
+    """What results are ordered by."""
+    return result.seconds
+
+
 def cells(values: list[float]) -> str:
     """The rest of a table's row."""
     return "".join(f" {value:.0f} |" for value in values)
@@ -313,7 +353,11 @@ def main() -> None:
             for name, contender in contenders.items():
                 if days == 40 and name in ("stock", "manifest alone"):
                     continue
-                runs[name, days] = result = contender(folder, days)
+                # One run of a few seconds may be a tenth slower than the next.
+                times = 3 if days == 10 and name != "stock" else 1
+                tries = sorted((contender(folder, days) for _ in range(times)), key=seconds)
+                runs[name, days] = result = tries[times // 2]
+                peaks += [each.peak_mib for each in tries if name in ("package", "manifest alone")]
                 print(row(name, result, raw), flush=True)
     mine, its, floor_, stock_ = (runs[name, 10] for name in contenders)
     print(
@@ -332,6 +376,9 @@ def main() -> None:
     pair = [many_members(command).peak_mib for command in (package, alone)]
     peaks += pair
     print(f"| 24 hours of {MEMBERS_PER_HOUR:,} files each |{cells(pair)}", flush=True)
+    pair = [stalled(command) for command in (package, alone)]
+    peaks += pair
+    print(f"| 4,800 events of 100 kB, of which nobody reads any |{cells(pair)}", flush=True)
     pair = [long_line(command).peak_mib for command in (package, alone)]
     print(f"| one event of {LONG_LINE_BYTES / 1e6:.0f} MB |{cells(pair)}\n", flush=True)
     kills: list[tuple[int, int, int]] = []
@@ -368,8 +415,7 @@ def main() -> None:
         f"the package is at most 1.5 times the floor ({mine.seconds / floor_.seconds:.1f})",
         mine.seconds <= 1.5 * floor_.seconds,
     )
-    peak = max(*peaks, *(runs[name, 10].peak_mib for name in ("package", "manifest alone")))
-    promise(f"at most 200 MiB ({peak:.0f})", peak <= 200)
+    promise(f"at most 200 MiB ({max(peaks):.0f})", max(peaks) <= 200)
     promise(
         "a kill loses nothing, and repeats what came after the last state",
         all(came == 4 * EVENTS_A_DAY and twice <= after <= 5_000 for came, twice, after in kills),

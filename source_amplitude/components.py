@@ -17,6 +17,7 @@ import struct
 import sys
 import threading
 import time
+import weakref
 import zipfile
 import zlib
 from collections import Counter, defaultdict, deque
@@ -35,7 +36,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 import orjson
 import pytz
 import requests
-from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, FailureType
+from airbyte_cdk.models import (
+    AirbyteLogMessage,
+    AirbyteMessage,
+    AirbyteRecordMessage,
+    FailureType,
+    Level,
+)
 from airbyte_cdk.models import Type as MessageType
 from airbyte_cdk.sources.declarative.decoders.decoder import Decoder
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
@@ -1707,6 +1714,8 @@ FAILED_WINDOWS = 5
 """Windows that fail one after another, after which a stream asks for no more."""
 STATE_EVENTS = 5_000
 STATE_BYTES = 10_000_000
+BACKLOG_BYTES = 1024**2
+BACKLOG_SECONDS = 600
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
@@ -1786,6 +1795,44 @@ class DiskSpace:
 
 class RestartError(Exception):
     """A download must give its disk space to those before it, and start again."""
+
+
+class Backlog:
+    """Blocks of records that nobody has taken yet: `BACKLOG_BYTES` of lines, and one block.
+
+    The CDK's queue takes 10,000 records, however large each is. A block has been taken when its
+    last record is no more.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._changed = threading.Condition()
+        self._blocks: dict[int, tuple[weakref.ref[object], int]] = {}
+        self._size = self._latest = 0
+        self._kept = False
+
+    def add(self, record: object, size: int) -> None:
+        """Wait until there is room for a block of `size` bytes, whose last record this is.
+
+        A slow destination is waited for; a reader that keeps what it has taken, only once.
+        """
+        block = weakref.ref(record, self._remove)
+        with self._changed:
+            if not self._has_room() and not self._changed.wait_for(self._has_room, BACKLOG_SECONDS):
+                self._kept = True
+            self._blocks[id(block)] = block, size
+            self._size, self._latest = self._size + size, size
+
+    def _has_room(self) -> bool:
+        # Whoever asks for the next block may still hold the last.
+        return self._kept or self._size - self._latest < BACKLOG_BYTES
+
+    def _remove(self, block: weakref.ref[object]) -> None:
+        with self._changed:
+            self._size -= self._blocks.pop(id(block))[1]
+            self._latest = min(self._latest, self._size)
+            self._kept = False
+            self._changed.notify()
 
 
 @dataclass
@@ -1954,6 +2001,7 @@ class ExportRetriever(Retriever):
         self._archives = threading.BoundedSemaphore(self.max_archives_on_disk)
         self._many_members = threading.Lock()
         self._disk = DiskSpace(self.max_bytes_on_disk)
+        self._backlog = Backlog()
         self._closing: int | None = None
         # The CDK emits the last state of a slice after `read_records` has ended. Until then no other
         # slice may emit events: they would come before a state that does not know them.
@@ -1984,15 +2032,28 @@ class ExportRetriever(Retriever):
         self._closing = threading.get_ident()
         self._observe(stream_slice)
 
-    def emit(self, events: list[dict[str, Any]]) -> Iterator[StreamData]:
-        """Turn events into what the stream yields."""
-        for event in events:
-            if event:
-                # Without its slice, so that the cursor follows the ledger and not the records.
-                yield Record(data=event, stream_name=self.name)
-            else:  # an empty record would end the sync
-                record = AirbyteRecordMessage(self.name, event, time.time_ns() // 1_000_000)
-                yield AirbyteMessage(type=MessageType.RECORD, record=record)
+    def emit(self, events: list[dict[str, Any]], size: int) -> Iterator[StreamData]:
+        """Turn the events of a block, `size` bytes of lines, into what the stream yields."""
+        records = [self._record(event) for event in events]
+        self._backlog.add(records[-1], size)
+        yield from records
+
+    def _record(self, event: dict[str, Any]) -> Record | AirbyteMessage:
+        if event:
+            # Without its slice, so that the cursor follows the ledger and not the records.
+            return Record(data=event, stream_name=self.name)
+        # An empty record would end the sync.
+        record = AirbyteRecordMessage(self.name, event, time.time_ns() // 1_000_000)
+        return AirbyteMessage(type=MessageType.RECORD, record=record)
+
+    def _log(self, text: str) -> AirbyteMessage:
+        """A log line that the reader of the stream writes.
+
+        Whoever logs writes all that the CDK has to print, and keeps the memory that it took: a
+        worker would do so with every window.
+        """
+        log = AirbyteLogMessage(Level.INFO, f"{self.name}: {text}")
+        return AirbyteMessage(type=MessageType.LOG, log=log)
 
     def request_slot(self) -> AbstractContextManager[Any]:
         """What a request and its download hold, so that not too many are in flight."""
@@ -2020,7 +2081,7 @@ class ExportRetriever(Retriever):
                         before = self._events
                         yield from self._read_archive(part, archive, complete, failures)
                         if self._events > before:
-                            LOGGER.info(f"{self.name}: {self._events - before:,} events of {part}.")
+                            yield self._log(f"{self._events - before:,} events of {part}.")
                 self._failed_in_a_row = 0
             except RestartError:
                 self._disk.wait()
@@ -2284,68 +2345,78 @@ class ExportRetriever(Retriever):
         upper = self._until if window.holds(self._until) else FOREVER
         plain = not (old or lower) and upper == FOREVER
         repairs: Counter[str] = Counter()
-        number = position = crc = count = 0
+        number = count = 0
+        failure: BadLineError | None = None
+        done = Emitted(0, 0, upper)
         if any(e.length >= member.length and e.until >= upper for _, e in old):
             return 0
-        for block in archive.blocks(member):
-            start = position
-            exact = block.data is not None and has_long_number(block.data)
-            events: list[dict[str, Any]] = []
-            failure: BadLineError | None = None
-            for line in block.lines:
-                number += 1
-                try:
-                    if line is None:
-                        raise BadLineError("is too long")
-                    if plain:
-                        if (event := parse_event(line, exact, repairs)) is not None:
-                            events.append(event)
-                    else:
-                        emitted = max((e.until for _, e in old if e.length > position), default="")
-                        event = None if emitted == FOREVER else parse_event(line, exact, repairs)
-                        if event is not None and is_wanted(event, lower, upper, emitted):
-                            events.append(event)
-                except BadLineError as error:
-                    if not self._skip:
-                        failure = BadLineError(
-                            f"Line {number:,} of the file {member.name!r} {error}"
-                        )
-                        failure.__cause__ = error
-                        break
-                    repairs["bad lines, now left out"] += 1
-                position += len(line or b"") + 1
-            if failure:
-                crc = crc32((block.data or b"")[: position - start], crc)
-            else:
-                position, crc = block.end, block.crc32
-            if events:
-                self._checkpoint_if_due(len(events), position - start)
-                yield from self.emit(events)
-                count += len(events)
-            if position:
-                self._ledger.emit(key, old, Emitted(position, crc, upper))
-            if failure:
-                break
-        for what, times in repairs.items():
-            LOGGER.warning(f"{self.name}: {times:,} {what}, in the file {member.name!r}.")
-        if failure:
-            raise failure
+        try:
+            for block in archive.blocks(member):
+                position = done.length
+                exact = block.data is not None and has_long_number(block.data)
+                events: list[dict[str, Any]] = []
+                for line in block.lines:
+                    number += 1
+                    try:
+                        if line is None:
+                            raise BadLineError("is too long")
+                        if plain:
+                            if (event := parse_event(line, exact, repairs)) is not None:
+                                events.append(event)
+                        else:
+                            emitted = max(
+                                (e.until for _, e in old if e.length > position), default=""
+                            )
+                            event = (
+                                None if emitted == FOREVER else parse_event(line, exact, repairs)
+                            )
+                            if event is not None and is_wanted(event, lower, upper, emitted):
+                                events.append(event)
+                    except BadLineError as error:
+                        if not self._skip:
+                            failure = BadLineError(
+                                f"Line {number:,} of the file {member.name!r} {error}"
+                            )
+                            failure.__cause__ = error
+                            break
+                        repairs["bad lines, now left out"] += 1
+                    position += len(line or b"") + 1
+                end = Emitted(block.end, block.crc32, upper)
+                if failure:
+                    crc = crc32((block.data or b"")[: position - done.length], done.crc32)
+                    end = Emitted(position, crc, upper)
+                if events:
+                    size = end.length - done.length
+                    if self._is_state_due(len(events), size):
+                        self._note_emitted(key, old, done)
+                        self._checkpoint()
+                    self._events += len(events)
+                    self._events_since_state += len(events)
+                    self._bytes_since_state += size
+                    yield from self.emit(events, size)
+                    count += len(events)
+                done = end
+                if failure:
+                    raise failure
+        finally:
+            self._note_emitted(key, old, done)
+            for what, times in repairs.items():
+                LOGGER.warning(f"{self.name}: {times:,} {what}, in the file {member.name!r}.")
         return count
+
+    def _note_emitted(self, key: str, old: list[tuple[str, Emitted]], done: Emitted) -> None:
+        if done.length:
+            self._ledger.emit(key, old, done)
 
     # -- state ---------------------------------------------------------------------------------
 
-    def _checkpoint_if_due(self, events: int, size: int) -> None:
-        """Emit a state before `events` more events, of `size` bytes, if it is time."""
-        states = 10 * (500 + 40 * self._ledger.size)
-        due = (
+    def _is_state_due(self, events: int, size: int) -> bool:
+        """Whether a state must come before `events` more events, of `size` bytes."""
+        many = (
             self._events_since_state + events > STATE_EVENTS
             or self._bytes_since_state + size > STATE_BYTES
         )
-        if due and self._bytes_since_state >= states:
-            self._checkpoint()
-        self._events += events
-        self._events_since_state += events
-        self._bytes_since_state += size
+        return many and self._bytes_since_state >= 10 * (500 + 40 * self._ledger.size)
 
     def _close_slice(self, partition: Partition) -> None:
         """Have the cursor emit the state of a slice, then let the next window have its turn."""

@@ -151,7 +151,6 @@ class Entrypoint(AirbyteEntrypoint):
         for message in self.read(specification, config, catalog, state):
             if isinstance(message, RecordBatch):
                 yield message.payload
-                message.written()
             elif record := message.record:
                 yield serialize_record(record.stream, record.data, record.emitted_at).decode()
             elif message.trace and (error := message.trace.error):

@@ -13,47 +13,17 @@ from airbyte_cdk.sources.streams.core import StreamData
 from source_amplitude.components import ExportRetriever
 from source_amplitude.messages import RecordBatch, serialize_record
 
-BATCHES = 4
-"""Batches on their way to the output at once, which bounds the memory when the reader is slow."""
 
-
+@dataclass
 class ExportLimits:
     """What the retriever shares with the rest of the process.
 
     `slots` are held by requests that are in flight. While `batching` is set, the events come as
-    `RecordBatch`; whoever has written one calls `written`.
+    `RecordBatch`.
     """
 
-    def __init__(self, slots: threading.BoundedSemaphore) -> None:
-        """Count requests in `slots`."""
-        self.slots = slots
-        self.batching = False
-        self._room = threading.Semaphore(BATCHES)
-        self._closed = False
-
-    def enter(self) -> None:
-        """Wait until there is room for a batch.
-
-        Raises:
-            AbandonedError: nobody reads the output any more.
-        """
-        self._room.acquire()
-        if self._closed:
-            self._room.release()
-            raise AbandonedError
-
-    def written(self) -> None:
-        """Make room: a batch has been written."""
-        self._room.release()
-
-    def close(self) -> None:
-        """End every wait, now and later: the sync is over."""
-        self._closed = True
-        self._room.release()
-
-
-class AbandonedError(Exception):
-    """The sync ended before a window was read."""
+    slots: threading.BoundedSemaphore
+    batching: bool = False
 
 
 LIMITS: ContextVar[ExportLimits] = ContextVar("LIMITS")
@@ -77,17 +47,18 @@ class BatchingExportRetriever(ExportRetriever):
         """One of the requests that may be in flight."""
         return self._limits.slots
 
-    def emit(self, events: list[dict[str, Any]]) -> Iterator[StreamData]:
-        """Turn events into batches; the first event is a record, which marks the stream as running."""
+    def emit(self, events: list[dict[str, Any]], size: int) -> Iterator[StreamData]:
+        """Turn events into a batch; the first event is a record, which marks the stream as running."""
+        if not self._limits.batching:
+            yield from super().emit(events, size)
+            return
         if not self._running:
             self._running = True
-            yield from super().emit(events[:1])
+            yield from super().emit(events[:1], 0)
             events = events[1:]
-        if not self._limits.batching:
-            yield from super().emit(events)
-            return
-        emitted_at = time.time_ns() // 1_000_000
-        lines = [serialize_record(self.name, event, emitted_at) for event in events]
-        if lines:
-            self._limits.enter()
-            yield RecordBatch(self.name, lines, self._limits.written)
+        if events:
+            emitted_at = time.time_ns() // 1_000_000
+            lines = [serialize_record(self.name, event, emitted_at) for event in events]
+            batch = RecordBatch(self.name, lines)
+            self._backlog.add(batch, size)
+            yield batch

@@ -1,7 +1,7 @@
 """Record messages as the bytes that are written, many of them in one message."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -12,16 +12,13 @@ from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 class RecordBatch(AirbyteMessage):
     """Serialized records of one stream: many messages in one."""
 
-    def __init__(self, stream: str, lines: list[bytes], written: Callable[[], None]) -> None:
-        """Join the lines, each of them a record message without its line end.
-
-        Whoever has written the batch calls `written`.
-        """
+    def __init__(self, stream: str, lines: list[bytes]) -> None:
+        """Join the lines, each of them a record message without its line end."""
         super().__init__(type=Type.RECORD)
         self.stream = HashableStreamDescriptor(name=stream, namespace=None)
         self.count = len(lines)
-        self.payload = b"\n".join([*lines, b""])
-        self.written = written
+        lines.append(b"")
+        self.payload = b"\n".join(lines)
 
 
 def serialize_record(stream: str, data: Mapping[str, Any], emitted_at: int) -> bytes:

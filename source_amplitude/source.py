@@ -140,8 +140,6 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             if unknown:
                 yield unknown.as_airbyte_message()
             raise
-        finally:
-            self.export_limits.close()
         if unknown:
             raise unknown
 

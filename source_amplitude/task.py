@@ -46,7 +46,7 @@ class SparkExportRetriever(ExportRetriever):
         given = self.config.get("dates") or (self._from, self._until)
         self._dates = tuple(map(rfc3339, given))
 
-    def emit(self, events: list[dict[str, Any]]) -> Iterator[StreamData]:
+    def emit(self, events: list[dict[str, Any]], size: int) -> Iterator[StreamData]:
         """Yield the events of a block as one record."""
         yield {"events": events}
 

@@ -138,10 +138,7 @@ def run(tmp_path: Path) -> Run:
                 if watch:
                     watch(output.messages[-1])
                 if take is not None and len(output.messages) >= take:
-                    # The package ends its workers; those of the CDK end with what they have to do.
-                    if runtime == "manifest":
-                        deque(lines, maxlen=0)
-                    lines.close()  # type: ignore[attr-defined]
+                    deque(lines, maxlen=0)  # the workers end with what they have to do
                     break
         except AirbyteTracedException as error:
             output.error = error

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import pytest
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
+from airbyte_cdk.sources.types import Record
 
 from emulator import Emulator, Fault, Project
 from source_amplitude import components
@@ -253,6 +254,53 @@ def between_states(output: Output) -> list[tuple[int, int]]:
             counts.append((events, size))
             events = size = 0
     return [*counts, (events, size)]
+
+
+def test_a_slow_destination_is_waited_for_and_events_do_not_pile_up(
+    run: Run,
+    hour: dict[str, Any],
+    amplitude: Emulator,
+    runtime: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    serve(amplitude, lines(*[event(f"{n}", padding="x" * 10_000) for n in range(600)]))
+    full, held = threading.Event(), []
+
+    class Backlog(components.Backlog):
+        def _has_room(self) -> bool:
+            room = super()._has_room()
+            if not room:
+                held.append(self._size)
+                full.set()
+            return room
+
+    def stall(message: dict[str, Any]) -> None:
+        if message["type"] == "RECORD":
+            assert full.wait(60)
+
+    monkeypatch.setattr(components, "Backlog", Backlog)
+
+    output = run("read", hour, ("events",), runtime=runtime, watch=stall)
+
+    assert len(set(uuids(output))) == len(uuids(output)) == 600
+    assert max(held) <= components.BACKLOG_BYTES + 200_000
+
+
+def test_a_reader_that_keeps_its_records_is_waited_for_only_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(components, "BACKLOG_SECONDS", 0)
+    backlog = components.Backlog()
+    records = [Record({}, "events") for _ in range(50)]
+
+    for record in records:
+        backlog.add(record, 100_000)
+    held = backlog._size
+    del record
+    records.clear()
+
+    assert held == 5_000_000
+    assert backlog._size == 0
 
 
 @pytest.mark.parametrize(
