@@ -57,21 +57,25 @@ class Archives(Project):
         self.folder, self.days = folder, days
 
     def archive(self, start: datetime, end: datetime, now: datetime) -> bytes | None:
-        day, first = divmod(int((start - START).total_seconds()) // 3600, DAY_HOURS)
-        if day >= self.days:
-            return None
-        body = Path(self.folder, f"{day}.zip").read_bytes()
-        last = first + int((end - start).total_seconds()) // 3600 + 1
-        return body if (first, last) == (0, DAY_HOURS) else cut(body, first, last)
+        hours = [
+            divmod(int((start - START).total_seconds()) // 3600 + n, DAY_HOURS)
+            for n in range(int((end - start).total_seconds()) // 3600 + 1)
+        ]
+        hours = [(day, hour) for day, hour in hours if day < self.days]
+        if hours and hours == [(hours[0][0], hour) for hour in range(DAY_HOURS)]:
+            return Path(self.folder, f"{hours[0][0]}.zip").read_bytes()
+        return cut(self.folder, hours) if hours else None
 
 
-def cut(body: bytes, first: int, last: int) -> bytes:
-    """The files of some hours of a day's archive."""
-    part = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(body)) as whole, zipfile.ZipFile(part, "w") as archive:
-        for info in whole.infolist()[first:last]:
-            archive.writestr(info, whole.read(info))
-    return part.getvalue()
+def cut(folder: str, hours: list[tuple[int, int]]) -> bytes:
+    """An archive of some hours, each a day and an hour of it."""
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        for day, hour in hours:
+            with zipfile.ZipFile(Path(folder, f"{day}.zip")) as whole:
+                info = whole.infolist()[hour]
+                archive.writestr(info, whole.read(info))
+    return body.getvalue()
 
 
 def build(folder: str, days: int, events_a_day: int) -> tuple[int, int]:
