@@ -1259,7 +1259,7 @@ DAMAGE: tuple[type[Exception], ...] = (
     struct.error,
 )
 """What zipfile and the inflater raise at bytes that are not what they should be."""
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 128 * 1024
 GZIP_WBITS = 31
 DESCRIPTOR_BYTES = 24
 """What may lie between two members: a data descriptor (PKZIP application note, 4.3.9)."""

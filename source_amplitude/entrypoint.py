@@ -43,8 +43,9 @@ def launch(arguments: list[str], deferred: Callable[[], AbstractContextManager[N
     with PRINT_BUFFER:
         try:
             entrypoint = Entrypoint(source_for(arguments))
-            # What was built so far stays to the end: the collector need not walk it for every few events.
+            # What was built so far stays to the end, and an event has no cycles: there is little to collect.
             gc.freeze()
+            gc.set_threshold(20_000)
             gc.enable()
             if parsed.command == "read":
                 for message in entrypoint.output(parsed):

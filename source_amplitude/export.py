@@ -11,7 +11,7 @@ from typing import Any
 from airbyte_cdk.sources.streams.core import StreamData
 
 from source_amplitude.components import ExportRetriever
-from source_amplitude.messages import RecordBatch, serialize_record
+from source_amplitude.messages import RecordBatch
 
 
 @dataclass
@@ -57,8 +57,6 @@ class BatchingExportRetriever(ExportRetriever):
             yield from super().emit(events[:1], 0)
             events = events[1:]
         if events:
-            emitted_at = time.time_ns() // 1_000_000
-            lines = [serialize_record(self.name, event, emitted_at) for event in events]
-            batch = RecordBatch(self.name, lines)
+            batch = RecordBatch(self.name, events, time.time_ns() // 1_000_000)
             self._backlog.add(batch, size)
             yield batch

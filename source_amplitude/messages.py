@@ -1,7 +1,7 @@
 """Record messages as the bytes that are written, many of them in one message."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,13 +12,14 @@ from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 class RecordBatch(AirbyteMessage):
     """Serialized records of one stream: many messages in one."""
 
-    def __init__(self, stream: str, lines: list[bytes]) -> None:
-        """Join the lines, each of them a record message without its line end."""
+    def __init__(self, stream: str, records: Sequence[Mapping[str, Any]], emitted_at: int) -> None:
+        """Serialize the records as `serialize_record` does, with what they share only once."""
         super().__init__(type=Type.RECORD)
         self.stream = HashableStreamDescriptor(name=stream, namespace=None)
-        self.count = len(lines)
-        lines.append(b"")
-        self.payload = b"\n".join(lines)
+        self.count = len(records)
+        shared = to_json({"stream": stream, "emitted_at": emitted_at})[:-1]
+        start, end = b'{"type":"RECORD","record":' + shared + b',"data":', b"}}\n"
+        self.payload = start + (end + start).join(map(to_json, records)) + end
 
 
 def serialize_record(stream: str, data: Mapping[str, Any], emitted_at: int) -> bytes:
