@@ -283,7 +283,7 @@ def test_a_slow_destination_is_waited_for_and_events_do_not_pile_up(
     output = run("read", hour, ("events",), runtime=runtime, watch=stall)
 
     assert len(set(uuids(output))) == len(uuids(output)) == 600
-    assert max(held) <= components.BACKLOG_BYTES + 200_000
+    assert max(held) <= components.BACKLOG_BYTES + 2 * (components.CHUNK_BYTES + 20_000)
 
 
 def test_a_reader_that_keeps_its_records_is_waited_for_only_once(
