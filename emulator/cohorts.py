@@ -5,10 +5,11 @@ import gzip
 import io
 import random
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from emulator.api import Api
-from emulator.limits import COHORT_JOBS, too_many
+from emulator.limits import COHORT_DOWNLOADS, COHORT_JOBS, too_many
 from emulator.messages import ApiError, Request, Response, json_response
 
 SIGNED_SECONDS = 60
@@ -38,10 +39,21 @@ class CohortJob:
 def cohorts(api: Api, request: Request) -> Response:
     """The discoverable cohorts."""
     api.require("cohorts")
-    found = make_cohorts(api.project.app)
+    found = [_with_times(api, cohort) for cohort in make_cohorts(api.project.app)]
     if request.value("includeSyncInfo") != "true":
         found = [{k: v for k, v in item.items() if k != "syncMetadata"} for item in found]
     return json_response({"cohorts": found})
+
+
+def usage(api: Api, _request: Request) -> Response:
+    """The downloads of this month, as a public client reads them; the documentation has no body."""
+    api.require("cohorts")
+    most, _ = COHORT_DOWNLOADS["monthly"]
+    now = api.project.now()
+    month = (now.replace(day=1) + timedelta(days=31)).replace(day=1)
+    resets = f"{month:%Y-%m-%d}T00:00:00Z"
+    used = api.budgets["cohorts"].spent("monthly")
+    return json_response({"rest_download": {"limit": most, "usage": used, "resets_at": resets}})
 
 
 def request_download(api: Api, request: Request, cohort: str) -> Response:
@@ -64,6 +76,8 @@ def download_status(api: Api, _request: Request, number: str) -> Response:
     api.require("cohorts")
     job = _find_job(api, number)
     job.polls += 1
+    if job.completed and api.project.downloads_compute:
+        api.project.computed[job.cohort] = int(api.project.now().timestamp())
     state, status = ("JOB COMPLETED", 200) if job.completed else (api.project.cohort_status, 202)
     data = {"request_id": job.id, "cohort_id": job.cohort, "async_status": state}
     return json_response(data, status)
@@ -103,6 +117,15 @@ def signed_file(api: Api, request: Request, number: str, link: str) -> Response:
         return Response(content, 200, "text/csv")
     labels = {"Content-Encoding": "gzip"} if api.project.cohort_files == "gzip" else {}
     return Response(gzip.compress(content, mtime=0), 200, "text/csv", labels)
+
+
+def _with_times(api: Api, cohort: dict[str, Any]) -> dict[str, Any]:
+    """A cohort with the times at which it was computed and edited since."""
+    times = {
+        "lastComputed": api.project.computed.get(cohort["id"], cohort["lastComputed"]),
+        "lastMod": api.project.edited.get(cohort["id"], cohort["lastMod"]),
+    }
+    return {**cohort, **times}
 
 
 def _find_cohort(api: Api, name: str) -> dict[str, Any]:

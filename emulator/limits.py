@@ -56,3 +56,9 @@ class Budget:
                 if recent + cost > most:
                     raise too_many(word, cost)
             self._spent.append((now, cost))
+
+    def spent(self, word: str) -> int:
+        """What was spent of a limit within its span."""
+        _, span = self._limits[word]
+        with self._lock:
+            return sum(cost for at, cost in self._spent if at > self._now() - span)

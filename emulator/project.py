@@ -64,7 +64,11 @@ class Project:
         cohort_files: how the file of a cohort's members is sent: `gzip` with its `Content-Encoding`,
             `unlabelled` gzip without it, or `plain`.
         cohort_status: the status word of a job that is not completed.
+        downloads_compute: whether a download computes its cohort, as it seems to do live.
         event_type_in: where the list of event properties looks for an event type: `form`, `query`.
+
+    `computed` and `edited` are the times, by id and in seconds since 1970, at which cohorts were
+    computed and edited since the project began.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Project:
         empty_tables: Literal["days", "bare"] | None = None,
         cohort_files: Literal["gzip", "unlabelled", "plain"] = "gzip",
         cohort_status: str = "JOB INPROGRESS",
+        downloads_compute: bool = True,
         event_type_in: Sequence[Literal["form", "query"]] = ("form",),
     ) -> None:
         self.seed = seed
@@ -116,6 +121,9 @@ class Project:
         self.empty_tables = empty_tables
         self.cohort_files = cohort_files
         self.cohort_status = cohort_status
+        self.downloads_compute = downloads_compute
+        self.computed: dict[str, int] = {}
+        self.edited: dict[str, int] = {}
         self.event_type_in = tuple(event_type_in)
         self.app = 400_000 + seed
         self._packings = count(1)

@@ -26,6 +26,7 @@ ROUTES: dict[str, Callable[..., Response]] = {
     "/api/3/annotation-categories": annotations.annotation_categories,
     f"/api/3/annotation-categories/{ID}": annotations.annotation_category,
     "/api/3/cohorts": cohorts.cohorts,
+    "/api/3/cohorts/usage": cohorts.usage,
     f"/api/5/cohorts/request-status/{ID}": cohorts.download_status,
     f"/api/5/cohorts/request/{ID}/file": cohorts.download_file,
     f"/api/5/cohorts/request/{ID}": cohorts.request_download,

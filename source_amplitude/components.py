@@ -2702,7 +2702,7 @@ class EventPropertyType(RecordTransformation):
 
 FILE_ATTEMPTS = 5
 """Downloads of a cohort's file: Amplitude keeps it for seven days, and each link for a minute."""
-POLL_PAUSES = (10, 10, 20, 30)
+POLL_PAUSES = (2, 3, 5, 10, 20, 30)
 """Seconds between the first polls, then `LONGEST_POLL_PAUSE`: small cohorts take 30 to 60 s too."""
 LONGEST_POLL_PAUSE = 60
 LONGEST_JOB_SECONDS = 90 * 60
@@ -2734,8 +2734,45 @@ class CohortErrorHandler(AmplitudeErrorHandler):
 
 
 @dataclass
+class CohortStateMigration(StateMigration):
+    """Keep of a state when each cohort was computed; without that a cohort is read again."""
+
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
+        """Whether the state has another form."""
+        return stream_state != self.migrate(stream_state)
+
+    def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The state by cohort; of any other form, none."""
+        try:
+            for each in stream_state["states"]:
+                _ = str(each["partition"]["cohort_id"]), epoch_of(each["cursor"]["computed_at"])
+            return {"states": stream_state["states"]}
+        except (LookupError, TypeError, ValueError):
+            return {}
+
+
+def epoch_of(moment: str) -> int:
+    """A moment such as `2024-01-31T05:00:00Z` in seconds since 1970."""
+    return int(datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S%z").timestamp())
+
+
+def moment_of(epoch: int) -> str:
+    """Seconds since 1970 as `2024-01-31T05:00:00Z`."""
+    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
 class CohortMembersRetriever(Retriever):
-    """Read the members of a cohort, whose id is the slice.
+    """Read the members of a cohort, whose id is the slice, unless the state has them already.
+
+    The list of cohorts says when a cohort was computed and edited. One that was neither since the
+    state's `computed_at` is not asked for. To ask for a cohort computes it, so that its time is
+    looked up again once its file is there; a time after that means that it has changed again.
+    Amplitude counts jobs by the month: its count is asked for first, and once the limit is reached
+    the cohorts that are left stay as they are, with a warning.
 
     Amplitude writes them to a file, in a job of half a minute or more. The job is created, its
     status asked for with growing pauses for `LONGEST_JOB_SECONDS` at most, and the file downloaded
@@ -2754,28 +2791,93 @@ class CohortMembersRetriever(Retriever):
     """
 
     requester: HttpRequester
+    cursor: ConcurrentPerPartitionCursor
     name: str
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
 
     def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
         self.requester.stream_response = True
+        self._lock = threading.Lock()
+        self._listed: dict[str, Any] | None = None
+        self._left, self._resets = sys.maxsize, ""
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
     ) -> Iterator[StreamData]:
-        """Yield the members of the slice's cohort."""
+        """Yield the members of the slice's cohort, if they have changed."""
         assert stream_slice is not None
-        cohort = str(stream_slice["cohort_id"])
-        job = self._create_job(cohort)
-        self._wait_for_job(cohort, job)
+        cohort, since = str(stream_slice["cohort_id"]), epoch_of(stream_slice["start_time"])
+        with self._lock:
+            if self._listed is None:
+                self._listed = self._list()
+                self._left, self._resets = self._usage()
+        computed, edited = self._listed.get(cohort, (None, 0))
+        if computed is not None and max(computed, edited) <= since:
+            LOGGER.info(f"{self.name}: the cohort {cohort!r} has not changed since it was read.")
+            self._observe(stream_slice, since)
+            return
+        if not self._take(cohort):
+            return
+        job, created = self._create_job(cohort)
+        completed = self._wait_for_job(cohort, job)
+        now, _ = self._list().get(cohort, (None, 0))
+        computed = now if now is not None and now <= completed else computed or created
         with self._download(cohort, job) as file:
-            yield from self._members(cohort, file)
+            for member in self._members(cohort, file):
+                yield {**member, "computed_at": moment_of(computed)}
+        self._observe(stream_slice, max(computed, edited))
 
-    def _create_job(self, cohort: str) -> str:
+    def _observe(self, stream_slice: StreamSlice, epoch: int) -> None:
+        """Move the state of the slice's cohort, also where it has no members."""
+        moved = {"computed_at": moment_of(epoch)}
+        self.cursor.observe(Record(moved, self.name, associated_slice=stream_slice))
+
+    def _list(self) -> dict[str, tuple[int | None, int]]:
+        """When each cohort was computed and edited, in seconds since 1970; empty if nobody says."""
+        with self._send("3/cohorts", "HTTP") as response:
+            try:
+                rows = response.json()["cohorts"] if response.ok else []
+                return {
+                    row["id"]: (
+                        row["lastComputed"] and int(row["lastComputed"]),
+                        int(row["lastMod"]),
+                    )
+                    for row in rows
+                }
+            except (ValueError, LookupError, TypeError, RecursionError):
+                return {}
+
+    def _usage(self) -> tuple[int, str]:
+        """The jobs that are left of this month, and when their number is reset, if Amplitude says."""
+        with self._send("3/cohorts/usage", "HTTP") as response:
+            try:
+                said = response.json()
+                said = said.get("rest_download", said)
+                used = said["usage"] if "usage" in said else said["count"]
+                return int(said["limit"]) - int(used), str(said.get("resets_at") or "")
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                return sys.maxsize, ""
+
+    def _take(self, cohort: str) -> bool:
+        """Take one of the jobs that are left, if there is one."""
+        with self._lock:
+            self._left -= 1
+            if self._left >= 0:
+                return True
+        resets = f"on {self._resets}" if self._resets else "with the next month"
+        LOGGER.warning(
+            f"{self.name}: the members of the cohort {cohort!r} were not read, since Amplitude's limit"
+            f" of cohort requests for this month is reached. It is reset {resets}; a sync after that"
+            " reads them. Take ids out of `cohort_ids`, or sync less often."
+        )
+        return False
+
+    def _create_job(self, cohort: str) -> tuple[str, int]:
+        """Create the job; return its id and when Amplitude did so."""
         properties = self.config.get("cohort_member_properties", True)
         with self._send(
-            f"request/{quote(cohort, safe='')}",
+            f"5/cohorts/request/{quote(cohort, safe='')}",
             "ASYNC_CREATE",
             {"props": "1" if properties else "0"},
         ) as response:
@@ -2786,7 +2888,7 @@ class CohortMembersRetriever(Retriever):
                     f" ({response.status_code}{_said(response)}): correct the id or remove it, as the"
                     " stream cohorts lists all ids. The other cohorts are read.",
                 )
-            said = f"{response.status_code}{_said(response)}"
+            said, created = f"{response.status_code}{_said(response)}", _date(response)
             job = _field(response, "request_id") if response.ok else ""
         if not job:
             raise self._failure(
@@ -2794,27 +2896,29 @@ class CohortMembersRetriever(Retriever):
                 f"Amplitude could not answer the request for {self.name} of the cohort {cohort!r} ({said}):"
                 " it names no `request_id`. Try again, and open an issue if it stays.",
             )
-        return quote(job, safe="")
+        return quote(job, safe=""), created
 
-    def _wait_for_job(self, cohort: str, job: str) -> None:
-        """Return when the job is completed; a status that is not known is one of a job at work."""
+    def _wait_for_job(self, cohort: str, job: str) -> int:
+        """Return when the job was completed; a status that is not known is one of a job at work."""
         waited = 0
-        for pause in chain(POLL_PAUSES, repeat(LONGEST_POLL_PAUSE)):
+        pauses = chain(POLL_PAUSES, repeat(LONGEST_POLL_PAUSE))
+        while True:
+            pause = next(pauses)
             LOGGER.info(
                 f"Amplitude prepares the members of the cohort {cohort!r}: {waited} s so far."
             )
             time.sleep(pause)
             waited += pause
-            with self._send(f"request-status/{job}", "ASYNC_POLL") as response:
+            with self._send(f"5/cohorts/request-status/{job}", "ASYNC_POLL") as response:
                 if not response.ok:
                     raise self._failure(
                         FailureType.system_error,
                         f"Amplitude lost the request for the members of the cohort {cohort!r}"
                         f" ({response.status_code}{_said(response)}). The next sync asks again.",
                     )
-                status = _field(response, "async_status").upper()
+                status, now = _field(response, "async_status").upper(), _date(response)
             if "COMPLETED" in status:
-                return
+                return now
             if re.search("FAIL|ERROR|CANCEL", status):
                 raise self._failure(
                     FailureType.transient_error,
@@ -2836,7 +2940,7 @@ class CohortMembersRetriever(Retriever):
             attempt += 1
             file = TemporaryFile(prefix="source-amplitude-")  # noqa: SIM115 - the caller closes it
             try:
-                with self._send(f"request/{job}/file", "HTTP") as response:
+                with self._send(f"5/cohorts/request/{job}/file", "HTTP") as response:
                     self._spool(cohort, response, file)
                 return file
             except (DamagedFileError, requests.RequestException) as error:
@@ -2970,13 +3074,14 @@ class CohortMembersRetriever(Retriever):
         self, path: str, kind: str, parameters: Mapping[str, str] | None = None
     ) -> requests.Response:
         def describe(response: requests.Response) -> Any:
-            job = kind != "HTTP"
+            file = path.endswith("/file")
+            what = "Ask what has changed" if kind == "HTTP" else "Create or poll the job"
             return format_http_message(
                 response,
                 "Cohort members",
-                "Read the members" if not job else "Create or poll the job that writes the members",
-                None if job else self.name,
-                is_auxiliary=job or None,
+                "Read the members" if file else what,
+                self.name if file else None,
+                is_auxiliary=not file or None,
                 type=kind,
             )
 
@@ -2988,6 +3093,14 @@ class CohortMembersRetriever(Retriever):
         )
         assert response is not None  # the error handler ignores none
         return response
+
+
+def _date(response: requests.Response) -> int:
+    """When a response was sent, by Amplitude's clock, in seconds since 1970."""
+    try:
+        return int(parsedate_to_datetime(response.headers["Date"]).timestamp())
+    except (LookupError, ValueError, TypeError):
+        return int(time.time())
 
 
 def _field(response: requests.Response, name: str) -> str:

@@ -149,7 +149,8 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         if stream.name == "events":
             return stream
         cursors = ConcurrentCursor | ConcurrentPerPartitionCursor
-        daily = isinstance(stream.cursor, cursors) or stream.name == "charts"
+        cohorts = stream.name == "cohort_members"
+        daily = stream.name == "charts" or (isinstance(stream.cursor, cursors) and not cohorts)
         slot = self._daily_slot if daily else self._export_slots
         return SequentialStream(stream, slot, independent=stream.name in INDEPENDENT)
 

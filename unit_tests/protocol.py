@@ -23,7 +23,7 @@ STREAMS: dict[str, tuple[list[str], str | None]] = {
     "event_segmentation": (["name", "date", "segment"], "date"),
     "charts": (["chart_id", "series", "x"], None),
     "cohorts": (["id"], None),
-    "cohort_members": (["cohort_id", "amplitude_id"], None),
+    "cohort_members": (["cohort_id", "amplitude_id"], "computed_at"),
     "annotations": (["id"], None),
     "annotation_categories": (["id"], None),
     "events_list": (["id"], None),

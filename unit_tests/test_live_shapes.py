@@ -22,6 +22,7 @@ MADE = {
     "annotations": {"date", "category.name"},
     "annotation_categories": {"name"},
     "event_properties": {"event_type"},  # empty where Amplitude has null
+    "cohort_members": {"computed_at"},
 }
 """Fields that the connector makes or fills."""
 
