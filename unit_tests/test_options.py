@@ -245,8 +245,10 @@ def test_nothing_is_asked_for_before_amplitudes_first_data_and_the_log_says_so_o
     config |= {"start_date": "1970-01-01T00:00:00Z", "request_time_range": 8760}
     clock.set(datetime(2012, 3, 1, 12, tzinfo=timezone.utc))
 
-    output = run("read", config, tuple(name for name, (_, cursor) in STREAMS.items() if cursor))
-    read_by_the_manifest(config, [], *(name for name, (_, cursor) in STREAMS.items() if cursor))
+    dated = [name for name, (_, cursor) in STREAMS.items() if cursor not in (None, "computed_at")]
+
+    output = run("read", config, tuple(dated))
+    read_by_the_manifest(config, [], *dated)
 
     days = [
         day.replace("-", "")[:8]
