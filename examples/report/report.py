@@ -21,7 +21,9 @@ from jinja2 import Environment
 DAYS = 90  # of the daily charts
 HOUR_DAYS = 14  # of the hourly charts
 COUNTRY_DAYS = 28
+WEEKS = 13
 TOP_TYPES, TOP_COUNTRIES, TOP_COHORTS, TOP_NOTES = 6, 8, 12, 20
+TOP_CHARTS, TOP_CELLS = 8, 12
 
 # A day that was read before it was over lacks some of its users; by UTC, as the project's own time zone is
 # not in the data.
@@ -49,6 +51,21 @@ select case when place > {TOP_COUNTRIES} then count(*) || ' more countries' when
     else any_value(name) end as name,
   sum(size) as size, printf('%.0f %%', 100 * sum(size) / sum(sum(size)) over ()) as more
 from (select *, least(rank, {TOP_COUNTRIES + 1}) as place from ranked) group by place order by place"""
+WEEKLY = f"""
+select strftime(date, 'week of %-d %b %Y') as name,
+  coalesce(list_sum(map_values(statistics::map(varchar, double))), 0) as size,
+  case when _airbyte_extracted_at < date + interval 7 days then 'so far' else '' end as more
+from active_users_weekly where statistics is not null
+qualify row_number() over (order by date desc) <= {WEEKS} order by date desc"""
+SAVED = f"""
+with cells as (
+  select coalesce(nullif(title, ''), chart_id) as chart, chart_id, coalesce(series, '') as series,
+    coalesce(x, '') as x, value::double as size, coalesce(text, '') as said
+  from charts where value is not null
+  qualify row_number() over (partition by chart_id order by series, x desc) <= {TOP_CELLS}
+    and dense_rank() over (order by chart_id) <= {TOP_CHARTS})
+select chart, list({{'name': x, 'size': size, 'said': said, 'more': series}} order by series, x desc) as cells
+from cells group by chart_id, chart order by chart_id"""
 SESSIONS = f"""
 with days as (select unnest(generate_series(max(date) - {DAYS - 1}, max(date), interval 1 day))::date as day
   from average_session_length)
@@ -162,6 +179,8 @@ def figures(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "notes": notes,
         "elsewhere": elsewhere,
         "countries": read("active_users", COUNTRIES),
+        "weeks": read("active_users_weekly", WEEKLY),
+        "saved": read("charts", SAVED),
         "sessions": [day for day in sessions if day["seconds"] is not None],
         "hours": hours,
         "day_of_events": sum(sum(row["hours"][-24:]) for row in hours),
@@ -201,6 +220,7 @@ def main(database: str = "amplitude.duckdb", page: str = "report.html") -> int:
             "hours": HOUR_DAYS,
             "countries": COUNTRY_DAYS,
             "cohorts": TOP_COHORTS,
+            "cells": TOP_CELLS,
         },
     )
     Path(page).write_text(html)

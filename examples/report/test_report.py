@@ -28,6 +28,9 @@ create table annotations (id bigint, label varchar, date date, "end" timestamp,
   _airbyte_extracted_at timestamp);
 create table cohorts (id varchar, name varchar, size bigint, archived boolean, lastcomputed bigint,
   _airbyte_extracted_at timestamp);
+create table active_users_weekly (date date, statistics json, _airbyte_extracted_at timestamp);
+create table charts (chart_id varchar, title varchar, series varchar, x varchar, value decimal(38, 9),
+  text varchar, _airbyte_extracted_at timestamp);
 create table events (uuid varchar, event_type varchar, server_upload_time timestamp,
   _airbyte_extracted_at timestamp);
 """
@@ -38,6 +41,13 @@ insert into active_users select day,
   from (select i, date '2026-10-26' + i::int as day from range(30) as r(i));
 insert into average_session_length select date, 60 + 2 * (date - date '2026-10-25'), _airbyte_extracted_at
   from active_users where date <> '2026-11-10';
+insert into active_users_weekly values
+  ('2026-11-16', json_object('Norway', 2100, 'Chad', null), '2026-11-24 06:00'),
+  ('2026-11-23', json_object('Norway', 700), '2026-11-24 06:00');
+insert into charts select 'e1', ?, 'Sign up', '2026-11-' || d, 100 + d, 100 + d, '2026-11-24 06:00'
+  from range(10, 24) as r(d);
+insert into charts values ('f2', 'Checkout', 'Paid', 'Step 2', 0.31, '0.31', '2026-11-24 06:00'),
+  ('f2', 'Checkout', 'Paid', 'Step 3', null, '', '2026-11-24 06:00');
 insert into cohorts values ('a', 'Paying', 1200, false, 1800000000, '2026-11-24 06:00'),
   ('b', ?, 300, true, null, '2026-11-24 06:00');
 insert into annotations values (1, ?, '2026-11-02', null, '2026-11-24 06:00'),
@@ -88,7 +98,7 @@ def charts(page: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("full"), (SCHEMA, 0), (DAILY, 3), (HOURLY, 1))
+    return write(tmp_path_factory.mktemp("full"), (SCHEMA, 0), (DAILY, 4), (HOURLY, 1))
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +161,7 @@ def test_cohorts_stand_by_size_with_what_makes_a_size_old(full: Path) -> None:
 
 def test_the_page_does_not_grow_with_the_events(full: Path, tmp_path: Path) -> None:
     tenfold = "insert into events select e.* from events as e, range(9)"
-    more = write(tmp_path, (SCHEMA, 0), (DAILY, 3), (HOURLY, 1), (tenfold, 0))
+    more = write(tmp_path, (SCHEMA, 0), (DAILY, 4), (HOURLY, 1), (tenfold, 0))
 
     assert abs(more.stat().st_size - full.stat().st_size) < 10_000
     assert full.stat().st_size < 1_100_000
@@ -181,6 +191,17 @@ def test_a_table_that_is_missing_or_empty_is_said_so_in_its_place(empty: Path) -
     assert "Events an hour, by type The table events is empty" in seen
     assert "Cohort sizes There is no table cohorts in amplitude.duckdb yet" in seen
     assert charts(page) == {}
+
+
+def test_weeks_stand_beside_days_and_a_saved_chart_under_its_name(full: Path) -> None:
+    seen = text(full.read_text())
+
+    assert "By week A person counts once in a week and country" in seen
+    assert "week of 23 Nov 2026 700 so far week of 16 Nov 2026 2,100" in seen
+    assert f"{HOSTILE} Name Number Remark 2026-11-23 123 Sign up 2026-11-22 122" in seen
+    assert "2026-11-12 112 Sign up Checkout" in seen
+    assert "Step 2 0.31 Paid" in seen
+    assert "111 Sign up" not in seen
 
 
 def test_users_that_are_not_grouped_have_no_countries(tmp_path: Path) -> None:
