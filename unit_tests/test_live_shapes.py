@@ -112,3 +112,28 @@ def test_every_live_shape_is_declared_and_passes_through_unchanged(
             k: v for k, v in sent.items() if k not in made
         }
         assert set(read_fields) - set(sent) <= made
+
+
+@pytest.mark.parametrize("file", sorted(LIVE.glob("figures/*.json")), ids=lambda file: file.stem)
+def test_every_live_shape_of_figures_gives_the_records_beside_it(
+    read: Read, amplitude: Emulator, file: Path
+) -> None:
+    live = json.loads(file.read_text())
+    stream = live["stream"]
+    amplitude.faults = [
+        Fault(path=live["path"], status=200, body=json.dumps(live["body"]).encode(), times=None)
+    ]
+    config = config_for(
+        amplitude,
+        active_users_group_by_country=False,
+        segmentations=[{"name": "Any", "event": "_active"}],
+    )
+
+    output = read(config, stream)
+
+    schema = json.loads((SCHEMAS / f"{stream}.json").read_text())
+    assert output.statuses(stream)[-1] == "COMPLETE"
+    assert output.records(stream) == live["records"]
+    for record in output.records(stream):
+        assert list(undeclared(record, schema)) == []
+        jsonschema.validate(record, schema, format_checker=jsonschema.FormatChecker())
