@@ -173,7 +173,12 @@ def main() -> None:
     engine.build(ROOT, IMAGE, base)
     start, end = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (FIRST, FIRST + timedelta(hours=HOURS)))
     # The clock stands still, so that no figure grows between two reads; a budget would never refill.
-    project = Project(start=start, events_per_hour=EVENTS_PER_HOUR, clock=lambda: NOW)
+    project = Project(
+        start=start,
+        events_per_hour=EVENTS_PER_HOUR,
+        clock=lambda: NOW,
+        downloads_compute=False,  # the list of cohorts would say so
+    )
     with TemporaryDirectory(dir=cache) as folder, Emulator(project, budget=False) as amplitude:
         config = {
             "api_key": amplitude.api_key,
