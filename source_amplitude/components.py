@@ -2835,29 +2835,31 @@ class CohortMembersRetriever(Retriever):
 
     def _list(self) -> dict[str, tuple[int | None, int]]:
         """When each cohort was computed and edited, in seconds since 1970; empty if nobody says."""
-        with self._send("3/cohorts", "HTTP") as response:
-            try:
-                rows = response.json()["cohorts"] if response.ok else []
-                return {
-                    row["id"]: (
-                        row["lastComputed"] and int(row["lastComputed"]),
-                        int(row["lastMod"]),
-                    )
-                    for row in rows
-                }
-            except (ValueError, LookupError, TypeError, RecursionError):
-                return {}
+        try:
+            return {
+                row["id"]: (row["lastComputed"] and int(row["lastComputed"]), int(row["lastMod"]))
+                for row in self._ask("3/cohorts")["cohorts"]
+            }
+        except (ValueError, LookupError, TypeError):
+            return {}
 
     def _usage(self) -> tuple[int, str]:
         """The jobs that are left of this month, and when their number is reset, if Amplitude says."""
-        with self._send("3/cohorts/usage", "HTTP") as response:
-            try:
-                said = response.json()
-                said = said.get("rest_download", said)
-                used = said["usage"] if "usage" in said else said["count"]
-                return int(said["limit"]) - int(used), str(said.get("resets_at") or "")
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                return sys.maxsize, ""
+        try:
+            said = self._ask("3/cohorts/usage")
+            said = said.get("rest_download", said)
+            used = said["usage"] if "usage" in said else said["count"]
+            return int(said["limit"]) - int(used), str(said.get("resets_at") or "")
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return sys.maxsize, ""
+
+    def _ask(self, path: str) -> Any:
+        """The JSON of a response without which the members can be read too; None if there is none."""
+        try:
+            with self._send(path, "HTTP") as response:
+                return response.json() if response.ok else None
+        except (AirbyteTracedException, requests.RequestException, ValueError, RecursionError):
+            return None
 
     def _take(self, cohort: str) -> bool:
         """Take one of the jobs that are left, if there is one."""

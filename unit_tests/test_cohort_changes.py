@@ -165,13 +165,25 @@ def test_a_cohort_without_members_or_without_times_is_read_too(
     assert not jobs(amplitude)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b"<html>", b'{"limit": null, "count": 4}'])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"[]"),
+        (200, b"{}"),
+        (200, b"<html>"),
+        (200, b'{"limit": null, "count": 4}'),
+        (200, b'{"cohorts": [{"id": "p81xq0z", "lastComputed": "soon", "lastMod": 1}]}'),
+        (404, b""),
+        (403, b""),
+        (500, b""),
+    ],
+)
 def test_without_a_list_or_a_count_all_is_read(
-    sync: Sync, config: dict[str, Any], amplitude: Emulator, body: bytes
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, status: int, body: bytes
 ) -> None:
     amplitude.faults = [
-        Fault(path="/api/3/cohorts", status=200, body=body, times=None),
-        Fault(path="/api/3/cohorts/usage", status=200, body=body, times=None),
+        Fault(path="/api/3/cohorts", status=status, body=body, times=None),
+        Fault(path="/api/3/cohorts/usage", status=status, body=body, times=None),
     ]
 
     output = sync(config, MEMBERS, [])
