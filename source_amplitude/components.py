@@ -2702,7 +2702,7 @@ class EventPropertyType(RecordTransformation):
 
 FILE_ATTEMPTS = 5
 """Downloads of a cohort's file: Amplitude keeps it for seven days, and each link for a minute."""
-POLL_PAUSES = (2, 3, 5, 10, 20, 30)
+POLL_PAUSES = (1, 2, 3, 5, 10, 20, 30)
 """Seconds between the first polls, then `LONGEST_POLL_PAUSE`: small cohorts take 30 to 60 s too."""
 LONGEST_POLL_PAUSE = 60
 LONGEST_JOB_SECONDS = 90 * 60
