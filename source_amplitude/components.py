@@ -1260,6 +1260,8 @@ DAMAGE: tuple[type[Exception], ...] = (
 )
 """What zipfile and the inflater raise at bytes that are not what they should be."""
 CHUNK_BYTES = 128 * 1024
+BLOCK_LINES = 1_000
+"""A state lies between two blocks, so that many short lines are several."""
 GZIP_WBITS = 31
 DESCRIPTOR_BYTES = 24
 """What may lie between two members: a data descriptor (PKZIP application note, 4.3.9)."""
@@ -1347,7 +1349,7 @@ class ExportArchive:
         self._file.close()
 
     def blocks(self, member: ArchiveMember) -> Iterator[Block]:
-        """Yield a member's lines in blocks of about a chunk."""
+        """Yield a member's lines in blocks of about a chunk, and of `BLOCK_LINES` at most."""
         parts: list[bytes] = []
         held = end = crc = 0
         dropping = False
@@ -1361,9 +1363,9 @@ class ExportArchive:
                 chunk, dropping = chunk[rest:], False
             cut = chunk.rfind(b"\n") + 1
             if cut:
-                data = b"".join([*parts, chunk[:cut]])
-                end, crc = end + len(data), crc32(data, crc)
-                yield Block(data, end, crc)
+                for data in whole_lines(b"".join([*parts, chunk[:cut]])):
+                    end, crc = end + len(data), crc32(data, crc)
+                    yield Block(data, end, crc)
                 parts, held = [], 0
             parts.append(chunk[cut:])
             held += len(chunk) - cut
@@ -1447,6 +1449,14 @@ class ExportArchive:
                     raise DamagedArchiveError(f"its member {member.name!r} is cut short")
         except DAMAGE as error:
             raise DamagedArchiveError(f"its member {member.name!r} is damaged") from error
+
+
+def whole_lines(data: bytes) -> list[bytes]:
+    """Lines in pieces of at most `BLOCK_LINES`, nearly always one."""
+    if data.count(b"\n") <= BLOCK_LINES:
+        return [data]
+    lines = re.findall(rb"[^\n]*\n", data)
+    return [b"".join(lines[at : at + BLOCK_LINES]) for at in range(0, len(lines), BLOCK_LINES)]
 
 
 def window_of_name(name: str) -> Window | None:

@@ -27,7 +27,7 @@ from source_amplitude.config import config_error
 from source_amplitude.entrypoint import Entrypoint
 from source_amplitude.source import SourceAmplitude, load_manifest
 
-BLOCKS = 8
+BLOCKS = 4
 """Blocks of an export in an Arrow batch: half a MiB of JSON, or as many of the longest lines."""
 RECORDS = 1_000
 """Records of every other stream in an Arrow batch."""

@@ -327,6 +327,18 @@ def test_no_more_than_5000_events_or_10_megabytes_lie_between_two_states(
     assert len(counts) >= 3
 
 
+def test_a_state_lies_between_5000_of_the_shortest_lines_too(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
+) -> None:
+    serve(amplitude, b"".join(b'{"uuid":"%d"}\n' % n for n in range(30_000)))
+
+    output = run("read", hour, ("events",), runtime=runtime)
+
+    counts = between_states(output)
+    assert sum(count for count, _ in counts) == 30_000
+    assert max(count for count, _ in counts) <= 5_000
+
+
 def test_states_are_a_small_part_of_what_is_written_however_many_files_there_are(
     run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
 ) -> None:
