@@ -1,6 +1,7 @@
 """`python -m emulator`: serve a project until Ctrl-C."""
 
 import argparse
+import signal
 import threading
 
 from emulator import Emulator, Project
@@ -26,6 +27,8 @@ def main() -> None:
         members_per_hour=options.members_per_hour,
         timezone=options.timezone,
     )
+    # A script's background job is started with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Emulator(
         project, plan=options.plan, budget=not options.no_budget, port=options.port
     ) as amplitude:

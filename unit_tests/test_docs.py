@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,14 @@ def test_the_scaling_figures_are_those_of_a_benchmark_and_of_the_product() -> No
     assert value["archives"] == str(ARCHIVES)
 
 
-def test_the_readme_shows_what_the_emulator_prints() -> None:
-    command = [sys.executable, "-m", "emulator", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+@pytest.mark.parametrize("trap", ["", "trap '' INT;"], ids=["a terminal", "a background job"])
+def test_the_readme_shows_what_the_emulator_prints_and_ctrl_c_ends_it(trap: str) -> None:
+    command = ["sh", "-c", f'{trap} exec "$0" -m emulator --port 0', sys.executable]
+    with (
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.kill)
         assert process.stdout
         shown = "".join(process.stdout.readline() for _ in range(4))
         address = shown.split()[1]
