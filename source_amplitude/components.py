@@ -52,11 +52,12 @@ from airbyte_cdk.sources.declarative.partition_routers import (
     ListPartitionRouter,
     SubstreamPartitionRouter,
 )
-from airbyte_cdk.sources.declarative.requesters import HttpRequester
+from airbyte_cdk.sources.declarative.requesters import HttpRequester, Requester
 from airbyte_cdk.sources.declarative.requesters.error_handlers import DefaultErrorHandler
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
 from airbyte_cdk.sources.declarative.transformations import RecordTransformation
 from airbyte_cdk.sources.http_logger import format_http_message
+from airbyte_cdk.sources.streams.call_rate import APIBudget, CallRateLimitHit
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
 from airbyte_cdk.sources.streams.core import StreamData
@@ -383,11 +384,71 @@ class UnreadableStateError(AirbyteTracedException):
         )
 
 
+# -- the budget ----------------------------------------------------------------------------------
+
+NAMED_WAIT_SECONDS = 10
+"""Shorter waits are not worth a line in the log."""
+
+
+class NamedBudget(APIBudget):
+    """The manifest's budget for one stream, with the waits in the log, where the CDK is silent."""
+
+    def __init__(self, budget: APIBudget, name: str) -> None:
+        """Share `budget` with the other streams."""
+        super().__init__(policies=[])
+        self._budget, self._name = budget, name
+
+    def acquire_call(self, request: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Return once the budget has room for the request.
+
+        Raises:
+            CallRateLimitHit: it has none, and the caller does not `block`.
+        """
+        while True:
+            try:
+                self._budget.acquire_call(request, block=False)
+            except CallRateLimitHit as hit:
+                if not block:
+                    raise
+                seconds = hit.time_to_wait.total_seconds()
+                if seconds >= NAMED_WAIT_SECONDS:
+                    LOGGER.info(
+                        f"{self._name} waits {seconds:.0f} s: until then Amplitude would refuse its next"
+                        " request."
+                    )
+                time.sleep(max(seconds, 0))
+            else:
+                return
+
+    def update_from_response(self, request: Any, response: Any) -> None:
+        """Tell the budget what Amplitude says of it."""
+        self._budget.update_from_response(request, response)
+
+
+def with_named_waits(
+    requester: Requester, name: str, parameters: Mapping[str, Any] | None
+) -> HttpRequester:
+    """The requester of the stream `name` as one whose waits are in the log."""
+    assert isinstance(requester, HttpRequester)
+    assert requester.api_budget
+    budget = NamedBudget(requester.api_budget, name)
+    return replace(requester, api_budget=budget, parameters=parameters or {})
+
+
+@dataclass
+class BudgetRetriever(SimpleRetriever):
+    """Read as the CDK does, with the waits for the budget in the log."""
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
+        super().__post_init__(parameters)
+        self.requester = with_named_waits(self.requester, self.name, parameters)
+
+
 # -- daily figures ------------------------------------------------------------------------------
 
 
 @dataclass
-class WindowRetriever(SimpleRetriever):
+class WindowRetriever(BudgetRetriever):
     """Read a window of days, and have the state follow the window, with or without records.
 
     The CDK's cursor follows records alone: each sync would ask for all days of a project that has none.
@@ -2807,6 +2868,7 @@ class CohortMembersRetriever(Retriever):
     parameters: InitVar[Mapping[str, Any] | None] = None
 
     def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+        self.requester = with_named_waits(self.requester, self.name, parameters)
         self.requester.stream_response = True
         self._lock = threading.Lock()
         self._listed: dict[str, Any] | None = None

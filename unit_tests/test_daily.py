@@ -8,10 +8,15 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from airbyte_cdk.sources.declarative.parsers.model_to_component_factory import (
+    ModelToComponentFactory,
+)
+from airbyte_cdk.sources.streams.call_rate import Rate
 
 from emulator import Emulator, Fault, Project
+from emulator.charts import CHARTS
 from emulator.messages import Request
-from unit_tests.conftest import DAILY, NOW, Clock, Output, Run, Sync, config_for
+from unit_tests.conftest import DAILY, NOW, Clock, Output, Read, Run, Sync, config_for
 from unit_tests.protocol import logged, state_of
 
 DAY = timedelta(days=1)
@@ -156,6 +161,38 @@ def test_a_first_sync_of_five_years_stays_within_the_budget(
         assert len(output.records(stream)) == 5 * 365 + 1
     cost = 5 if grouped else 1
     assert sum(request.cost for request in amplitude.requests) == (5 * 365 + 1) * (cost + 4)
+
+
+@pytest.mark.parametrize(
+    ("stream", "options", "limit"),
+    [
+        ("average_session_length", {"start_date": "2023-01-04T00:00:00Z"}, 1_000),
+        ("charts", {"chart_ids": [*CHARTS]}, 1_000),
+        ("cohort_members", {"cohort_ids": ["p81xq0z", "zz7a1b2"]}, 1),
+        ("event_properties", {}, 5),
+    ],
+)
+def test_each_wait_for_the_budget_is_named_in_the_log(
+    read: Read,
+    amplitude: Emulator,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    stream: str,
+    options: dict[str, Any],
+    limit: int,
+) -> None:
+    rate = Rate(limit=limit, interval=FIVE_MINUTES)
+    monkeypatch.setattr(ModelToComponentFactory, "create_rate", lambda *_, **__: rate)
+
+    output = read(config_for(amplitude, **options), stream)
+
+    assert output.error is None
+    assert output.records(stream)
+    waits = [round(seconds) for seconds in clock.slept if seconds > 30]
+    said = rf"{stream} waits (\d+) s: until then Amplitude would refuse"
+    named = [int(wait) for wait in re.findall(said, "\n".join(output.logs))]
+    assert waits
+    assert sorted(waits) == sorted(wait for wait in named if wait > 30)
 
 
 @pytest.mark.parametrize("grouped", [True, False], ids=["grouped", "plain"])

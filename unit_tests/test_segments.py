@@ -1,6 +1,7 @@
 """Figures by segment: any property, any question, each with a state of its own, within the budget."""
 
 import json
+import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -354,6 +355,10 @@ def test_a_first_sync_of_two_years_of_all_figures_stays_within_the_budget(
     assert output.error is None
     assert {request.status for request in amplitude.requests} == {200}
     assert most_in_five_minutes(amplitude.requests) <= 1_000
+    named = re.findall(r"\w+ waits (\d+) s: until then", "\n".join(output.logs))
+    waits = [f"{seconds:.0f}" for seconds in clock.slept if seconds >= 10]
+    assert len(waits) > 50
+    assert sorted(waits) == sorted(named)
     assert all(output.records(stream) for stream in streams)
     assert len({row["date"] for row in output.records("active_users")}) == 731
     assert len({row["date"] for row in output.records("active_users_monthly")}) == 25
