@@ -223,14 +223,18 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and fault.kind in ("cut", "cut_chunked") and response.status == 200:
                 self._cut(response, chunked=fault.kind == "cut_chunked")
                 return
-            self._head(response, {"Content-Length": str(len(response.body))})
-            if self.command == "HEAD":
-                return
+            headers = {"Content-Length": str(len(response.body))}
+            body = b"" if self.command == "HEAD" else response.body
             # Whoever has the last byte may ask again, and must not find this request still in flight.
-            self.wfile.write(response.body[:-1])
+            if body:
+                self._head(response, headers)
+                self.wfile.write(body[:-1])
             emulator.finish(request)
             finished = True
-            self.wfile.write(response.body[-1:])
+            if body:
+                self.wfile.write(body[-1:])
+            else:
+                self._head(response, headers)
         finally:
             if not finished:
                 emulator.finish(request)

@@ -79,13 +79,13 @@ def test_with_keys_the_project_is_asked(other: Emulator) -> None:
     assert other.requests
 
 
-def test_the_questions_stay_within_every_limit_and_are_put_one_at_a_time(
+def test_the_questions_stay_within_every_limit(
     here: verify.Service, other: Emulator
 ) -> None:
     rows(verify.emulated(other), here)
 
     paths = [request.path for request in other.requests]
-    assert other.most_in_flight == 1
+    assert 429 not in {request.status for request in other.requests}
     assert len(paths) <= 30
     assert paths.count("/api/2/export") == 6
     assert sum("/5/cohorts/request/" in path and "/file" not in path for path in paths) == 1

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import pytest
 import requests
 
-from emulator import Emulator, Fault, Project
+from emulator import Emulator, Fault, Project, Request
 from unit_tests.emulator.conftest import WINDOW, Clock, details, get
 
 
@@ -72,6 +72,26 @@ def test_no_more_requests_than_documented_may_be_in_flight(
     assert "Exceeded concurrent limit" in details(one_more)
     assert get(amplitude, path).status_code == 200
     assert amplitude.most_in_flight == most + 1
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", b"{}"), ("GET", b""), ("HEAD", b"{}")])
+def test_a_request_is_no_longer_in_flight_when_its_response_is_whole(
+    amplitude: Emulator, monkeypatch: pytest.MonkeyPatch, method: str, body: bytes
+) -> None:
+    received, too_late = threading.Event(), []
+    finish = amplitude.finish
+
+    def finish_late(request: Request) -> None:
+        too_late.append(received.wait(0.1))
+        finish(request)
+
+    monkeypatch.setattr(amplitude, "finish", finish_late)
+    amplitude.faults.append(Fault(path="/api/3/cohorts", status=200, body=body))
+
+    get(amplitude, "/api/3/cohorts", method=method)
+    received.set()
+
+    assert too_late == [False]
 
 
 def test_every_response_has_the_date_of_the_projects_clock(
