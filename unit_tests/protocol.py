@@ -43,6 +43,30 @@ DAILY = (
     "session_length_distribution",
 )
 """The streams of days that have one state, a day."""
+PATHS = {
+    "active_users": "/api/2/users",
+    "average_session_length": "/api/2/sessions/average",
+    "charts": "/api/3/chart/wk3pl4y/csv",
+    "cohorts": "/api/3/cohorts",
+    "annotations": "/api/3/annotations",
+    "events_list": "/api/2/events/list",
+    "new_users": "/api/2/users",
+    "average_sessions_per_user": "/api/2/sessions/peruser",
+    "session_length_distribution": "/api/2/sessions/length",
+    "active_users_by_segment": "/api/2/users",
+    "active_users_weekly": "/api/2/users",
+    "active_users_monthly": "/api/2/users",
+    "event_segmentation": "/api/2/events/segmentation",
+    "annotation_categories": "/api/3/annotation-categories",
+    "event_types": "/api/2/taxonomy/event",
+    "event_categories": "/api/2/taxonomy/category",
+    "event_properties": "/api/2/taxonomy/event-property",
+    "user_properties": "/api/2/taxonomy/user-property",
+    "group_properties": "/api/2/taxonomy/group-property",
+    "cohort_members": "/api/5/cohorts/request/p81xq0z",
+    "deleted_users": "/api/2/deletions/users",
+}
+"""The path of every stream but the events."""
 
 
 @dataclass
@@ -85,6 +109,12 @@ class Output:
             if m["type"] == "STATE"
         }
         return [{"type": "STREAM", "stream": state["stream"]} for state in last.values()]
+
+    @property
+    def connection(self) -> tuple[str, str]:
+        """What a check ended with: its status and message."""
+        status = self.messages[-1]["connectionStatus"]
+        return status["status"], status.get("message", "")
 
     @property
     def errors(self) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
@@ -19,7 +18,6 @@ from emulator import Emulator, Fault
 from source_amplitude.entrypoint import source_for
 from source_amplitude.source import MANIFEST_PATH
 from unit_tests.conftest import STREAMS, Clock, Run
-from unit_tests.test_states import read_by_the_manifest
 
 KEYS = {"api_key": "key-of-project-1", "secret_key": "secret-of-project-1"}
 
@@ -30,11 +28,9 @@ def spec(run: Run) -> dict[str, Any]:
 
 
 def failure(run: Run, config: dict[str, Any]) -> str:
-    output = run("check", config)
-    assert output.error is None
-    status = output.messages[-1]["connectionStatus"]
-    assert status["status"] == "FAILED"
-    return str(status["message"])
+    status, message = run("check", config).connection
+    assert status == "FAILED"
+    return message
 
 
 @pytest.mark.parametrize(
@@ -161,16 +157,6 @@ def test_a_bad_option_fails_a_read_as_it_fails_the_check(run: Run) -> None:
     assert output.states("events") == []
 
 
-def check_by_the_manifest(config: dict[str, Any]) -> tuple[str, str]:
-    """Check as every runtime but the package does: with the CDK's own entry point."""
-    source = YamlDeclarativeSource(str(MANIFEST_PATH), config=config)
-    entrypoint = AirbyteEntrypoint(source)
-    specification = source.spec(entrypoint.logger)
-    *_, message = entrypoint.check(specification, source.configure(config, tempfile.gettempdir()))
-    assert message.connectionStatus
-    return message.connectionStatus.status.value, message.connectionStatus.message or ""
-
-
 INVISIBLE = ["\n", "\r\n", " ", "\t", "\u00a0", "\u200b", "\ufeff", " \u200d\n\u2060 "]
 
 
@@ -181,8 +167,8 @@ def test_keys_are_used_without_what_came_along_when_they_were_copied(
     for key in ("api_key", "secret_key"):
         config[key] = f"{around}{config[key]}{around}"
 
-    assert run("check", config).messages[-1]["connectionStatus"]["status"] == "SUCCEEDED"
-    assert check_by_the_manifest(config)[0] == "SUCCEEDED"
+    assert run("check", config).connection[0] == "SUCCEEDED"
+    assert run("check", config, runtime="manifest").connection[0] == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("option", ["api_key", "secret_key"])
@@ -195,7 +181,7 @@ def test_what_cannot_be_a_key_is_refused_before_any_request(
     message = failure(run, {**config, option: key})
 
     assert message == f"`{option}` must be letters A to Z, digits, - and _."
-    assert check_by_the_manifest({**config, option: key})[0] == "FAILED"
+    assert run("check", {**config, option: key}, runtime="manifest").connection[0] == "FAILED"
     assert amplitude.requests == []
 
 
@@ -216,8 +202,8 @@ def test_null_is_the_same_as_an_option_left_out(run: Run, config: dict[str, Any]
     assert (used["start_date"], used["end_date"]) == ("2012-01-01T00:00:00Z", "")
     assert (used["cohort_ids"], used["api_url"]) == ([], "")
     nulls = {**config, **dict.fromkeys(set(options) - {"api_url", "start_date"})}
-    assert run("check", nulls).messages[-1]["connectionStatus"]["status"] == "SUCCEEDED"
-    assert check_by_the_manifest(nulls)[0] == "SUCCEEDED"
+    assert run("check", nulls).connection[0] == "SUCCEEDED"
+    assert run("check", nulls, runtime="manifest").connection[0] == "SUCCEEDED"
     output = run("read", nulls, ("cohorts", "cohort_members"))
     assert output.error is None
     assert output.records("cohorts")
@@ -230,10 +216,10 @@ def test_a_date_is_used_without_what_came_along_when_it_was_copied(
     config |= {"start_date": " 2024-01-03T00:00:00Z\n", "end_date": "2024-01-03T04:00:00Z\n"}
 
     output = run("read", config, ("events",))
-    alone = read_by_the_manifest(config, [])
+    alone = run("read", config, ("events",), runtime="manifest")
 
     assert output.error is None
-    assert len(output.records("events")) == len(alone.records) == 4 * 3
+    assert len(output.records("events")) == len(alone.records("events")) == 4 * 3
     assert [r.query["start"] + r.query["end"] for r in amplitude.requests] == [
         ["20240103T00", "20240103T03"]
     ] * 2
@@ -248,7 +234,7 @@ def test_nothing_is_asked_for_before_amplitudes_first_data_and_the_log_says_so_o
     dated = [name for name, (_, cursor) in STREAMS.items() if cursor not in (None, "computed_at")]
 
     output = run("read", config, tuple(dated))
-    read_by_the_manifest(config, [], *dated)
+    run("read", config, tuple(dated), runtime="manifest")
 
     days = [
         day.replace("-", "")[:8]

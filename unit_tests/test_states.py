@@ -7,33 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airbyte_cdk.models import (
-    AirbyteStateMessageSerializer,
-    ConfiguredAirbyteCatalogSerializer,
-    FailureType,
-)
-from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
-from airbyte_cdk.test.entrypoint_wrapper import EntrypointOutput, read
+from airbyte_cdk.models import FailureType
 
 from emulator import Emulator, Fault, Project
-from source_amplitude.source import MANIFEST_PATH
-from unit_tests.conftest import DAILY, NOW, Clock, Run, catalog
-
-
-def state(stream: str, **saved: Any) -> list[dict[str, Any]]:
-    descriptor = {"name": stream}
-    content = {"stream_descriptor": descriptor, "stream_state": saved}
-    return [{"type": "STREAM", "stream": content}]
-
-
-def read_by_the_manifest(
-    config: dict[str, Any], saved: list[dict[str, Any]], *streams: str
-) -> EntrypointOutput:
-    """Read `events`, or other streams, as every runtime but the package does: with the CDK's own cursor."""
-    messages = [AirbyteStateMessageSerializer.load(message) for message in saved]
-    configured = ConfiguredAirbyteCatalogSerializer.load(catalog(*streams or ("events",)))
-    source = YamlDeclarativeSource(str(MANIFEST_PATH), False, configured, config, messages)
-    return read(source, config, configured, messages)
+from unit_tests.conftest import NOW, Clock, Run
+from unit_tests.protocol import DAILY, state_of
 
 
 @pytest.mark.parametrize("stream", DAILY)
@@ -44,9 +22,9 @@ def test_a_day_in_any_form_of_airbytes_connector_is_the_same_day(
     run: Run, config: dict[str, Any], stream: str, day: str
 ) -> None:
     config["start_date"] = "2023-01-01T00:00:00Z"
-    expected = run("read", config, (stream,), state(stream, date="2024-01-02"))
+    expected = run("read", config, (stream,), state_of(stream, date="2024-01-02"))
 
-    output = run("read", config, (stream,), state(stream, date=day))
+    output = run("read", config, (stream,), state_of(stream, date=day))
 
     assert output.error is None
     assert "2024-01-02" in {record["date"] for record in output.records(stream)}
@@ -63,20 +41,20 @@ BY_DAY = [*((stream, "date") for stream in DAILY), ("deleted_users", "day")]
 def test_a_state_without_a_day_is_no_state(
     run: Run, config: dict[str, Any], stream: str, field: str, nothing: dict[str, Any] | None
 ) -> None:
-    saved = state(stream)
+    saved = state_of(stream)
     saved[0]["stream"]["stream_state"] = nothing and {
         name.format(field): value for name, value in nothing.items()
     }
     expected = run("read", config, (stream,))
 
     output = run("read", config, (stream,), saved)
-    alone = read_by_the_manifest(config, saved, stream)
+    alone = run("read", config, (stream,), saved, runtime="manifest")
 
     assert output.error is None
     assert output.records(stream) == expected.records(stream)
     assert output.states(stream) == expected.states(stream)
-    assert alone.errors == []
-    assert len(alone.records) == len(expected.records(stream))
+    assert alone.error is None
+    assert len(alone.records(stream)) == len(expected.records(stream))
 
 
 @pytest.mark.parametrize("midnight", ["", "T00:00:00.000Z"])
@@ -85,18 +63,18 @@ def test_a_state_of_ranges_is_read_as_the_days_in_it(
     run: Run, config: dict[str, Any], stream: str, field: str, midnight: str
 ) -> None:
     config |= {"start_date": "2023-12-01T00:00:00Z", "daily_lookback_days": 0}
-    expected = run("read", config, (stream,), state(stream, **{field: "2024-01-02"}))
+    expected = run("read", config, (stream,), state_of(stream, **{field: "2024-01-02"}))
     first, last = f"2023-12-01{midnight}", f"2024-01-02{midnight}"
     slices = [{"start": first, "end": last, "most_recent_cursor_value": last}]
-    saved = state(stream, state_type="date-range", slices=slices)
+    saved = state_of(stream, state_type="date-range", slices=slices)
 
     output = run("read", config, (stream,), saved)
-    alone = read_by_the_manifest(config, saved, stream)
+    alone = run("read", config, (stream,), saved, runtime="manifest")
 
     assert output.error is None
     assert output.records(stream) == expected.records(stream)
-    assert alone.errors == []
-    assert len(alone.records) == len(expected.records(stream))
+    assert alone.error is None
+    assert len(alone.records(stream)) == len(expected.records(stream))
 
 
 @pytest.mark.parametrize("value", ["2024-01-02", "20240102", 20240102], ids=repr)
@@ -104,8 +82,8 @@ def test_a_state_of_ranges_is_read_as_the_days_in_it(
 def test_a_bare_day_in_place_of_a_state_is_read(
     run: Run, config: dict[str, Any], stream: str, field: str, value: str | int
 ) -> None:
-    expected = run("read", config, (stream,), state(stream, **{field: "2024-01-02"}))
-    saved = state(stream)
+    expected = run("read", config, (stream,), state_of(stream, **{field: "2024-01-02"}))
+    saved = state_of(stream)
     saved[0]["stream"]["stream_state"] = value
 
     output = run("read", config, (stream,), saved)
@@ -120,7 +98,7 @@ def test_a_state_that_cannot_be_read_fails_its_stream_alone_and_is_kept(
     run: Run, config: dict[str, Any], runtime: str, stream: str, field: str, value: Any
 ) -> None:
     other = "new_users" if stream == "active_users" else "active_users"
-    saved = state(stream, **{field: value}) + state(other, date="soon")
+    saved = state_of(stream, **{field: value}) + state_of(other, date="soon")
 
     outputs = [run("read", config, (stream, "cohorts"), saved, runtime=runtime)]
     outputs.append(run("read", config, (stream, "cohorts"), outputs[0].state, runtime=runtime))
@@ -157,7 +135,7 @@ def test_a_state_file_of_another_form_is_said_in_one_sentence(
 def test_a_day_still_to_come_is_no_error_and_loses_no_day_from_then_on(
     run: Run, config: dict[str, Any], clock: Clock, stream: str
 ) -> None:
-    early = run("read", config, (stream,), state(stream, date="2024-02-01"))
+    early = run("read", config, (stream,), state_of(stream, date="2024-02-01"))
     clock.set(NOW + timedelta(days=30))
 
     late = run("read", config, (stream,), early.state)
@@ -185,17 +163,18 @@ def test_a_day_still_to_come_is_no_error_and_loses_no_day_from_then_on(
     ],
 )
 def test_the_cursor_of_the_manifest_accepts_what_the_packages_cursor_accepts_and_leaves(
-    config: dict[str, Any], amplitude: Emulator, saved: dict[str, str]
+    run: Run, config: dict[str, Any], amplitude: Emulator, saved: dict[str, str]
 ) -> None:
-    output = read_by_the_manifest(config, state("events", **saved))
+    output = run("read", config, ("events",), state_of("events", **saved), runtime="manifest")
 
-    assert output.errors == []
+    assert output.error is None
     assert min(r.query["start"] for r in amplitude.requests) == ["20240101T14"]
-    assert len(output.records) == (58 - 14) * 3
+    assert len(output.records("events")) == (58 - 14) * 3
 
 
 @pytest.mark.parametrize("trouble", [{"status": 400}, {"status": 503}, {"kind": "bad_crc"}])
 def test_the_cursor_of_the_manifest_asks_again_for_what_it_could_not_read(
+    run: Run,
     config: dict[str, Any],
     amplitude: Emulator,
     project: Project,
@@ -204,16 +183,14 @@ def test_the_cursor_of_the_manifest_asks_again_for_what_it_could_not_read(
 ) -> None:
     config |= {"request_time_range": 4, "lookback_hours": 0}
     amplitude.faults.append(Fault(hour="20240102T05", times=None, **trouble))
-    first = read_by_the_manifest(config, [])
+    first = run("read", config, ("events",), runtime="manifest")
     amplitude.faults.clear()
     clock.set(NOW + timedelta(hours=2))
 
-    assert first.most_recent_state is not None
-    saved = vars(first.most_recent_state.stream_state)
-    second = read_by_the_manifest(config, state("events", **saved))
+    second = run("read", config, ("events",), first.state, runtime="manifest")
 
     hours = [project.start + timedelta(hours=hour) for hour in range(60)]
     uploaded = {event["uuid"] for hour in hours for event in project.events(hour)}
-    records = [message.record for message in [*first.records, *second.records]]
+    records = [*first.records("events"), *second.records("events")]
     assert first.errors
-    assert {record.data["uuid"] for record in records if record} == uploaded
+    assert {record["uuid"] for record in records} == uploaded

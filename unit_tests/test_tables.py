@@ -188,3 +188,45 @@ def test_the_log_says_that_more_than_100_countries_cannot_be_had(
 
     assert len(logged(output, "smaller ones may be missing")) == warned
     assert len(output.records("active_users")[-1]["statistics"]) == min(countries, 100)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"series": [[1]], "xValues": ["2024-01-01", "2024-01-02"]}, "1 values for 2 days or bins"),
+        (
+            {"series": [[1], [2]], "seriesLabels": ["US", "US"], "xValues": ["2024-01-01"]},
+            "a label occurs more than once",
+        ),
+        (
+            {"series": [[1], [2]], "seriesLabels": ["US"], "xValues": ["2024-01-01"]},
+            "1 labels for 2",
+        ),
+        ({"xValues": ["2024-01-01"]}, "no data.xValues and data.series"),
+    ],
+)
+def test_a_table_whose_parts_do_not_fit_is_an_error_that_names_them(
+    run: Run, config: dict[str, Any], amplitude: Emulator, data: dict[str, Any], words: str
+) -> None:
+    body = json.dumps({"data": data}).encode()
+    amplitude.faults.append(Fault(path="/api/2/users", replace=lambda _: body, times=None))
+
+    output = run("read", config, ("active_users",))
+
+    assert output.records("active_users") == []
+    promised = "is not the table of days that its documentation promises"
+    assert any(words in e["message"] and promised in e["message"] for e in output.errors)
+
+
+def test_labels_may_come_as_the_documentation_has_them(
+    run: Run, config: dict[str, Any], amplitude: Emulator
+) -> None:
+    data = {"series": [[5], [7]], "seriesMeta": ["US", "DE"], "xValues": ["2024-01-01T00:00:00"]}
+    body = json.dumps({"data": data}).encode()
+    amplitude.faults.append(Fault(path="/api/2/users", replace=lambda _: body, times=None))
+
+    output = run("read", config, ("active_users",))
+
+    assert output.records("active_users") == [
+        {"date": "2024-01-01", "statistics": {"US": 5, "DE": 7}}
+    ]

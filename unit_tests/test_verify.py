@@ -79,9 +79,7 @@ def test_with_keys_the_project_is_asked(other: Emulator) -> None:
     assert other.requests
 
 
-def test_the_questions_stay_within_every_limit(
-    here: verify.Service, other: Emulator
-) -> None:
+def test_the_questions_stay_within_every_limit(here: verify.Service, other: Emulator) -> None:
     rows(verify.emulated(other), here)
 
     paths = [request.path for request in other.requests]
