@@ -27,7 +27,7 @@ from dataclasses import InitVar, dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
-from itertools import chain, count, repeat
+from itertools import accumulate, chain, count, repeat
 from tempfile import TemporaryFile, gettempdir
 from types import SimpleNamespace
 from typing import IO, Any, NamedTuple, cast
@@ -1158,6 +1158,7 @@ _ESCAPE = re.compile(
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+_NO_BRACKETS = bytes(b for b in range(256) if b not in b"[]{}")
 # Digits become 0, and what may stand before a number becomes a colon.
 _DIGITS = bytes(48 if 48 <= b < 58 else 58 if b in b":,[-\t\r " else 32 for b in range(256))
 _LONG_NUMBER = b":" + b"0" * 19
@@ -1268,21 +1269,18 @@ def _parse_exactly(line: bytes, repairs: Counter[str]) -> Any:
             found[key] = value
         return found
 
+    if _depth(line) > MAX_DEPTH:
+        raise BadLineError(f"is nested more than {MAX_DEPTH:,} levels deep")
     try:
-        value = json.loads(
+        return json.loads(
             _ESCAPE.sub(replace, line).decode(),
             parse_constant=refuse,
             parse_float=number,
             parse_int=partial(number, kind=int),
             object_pairs_hook=unique,
         )
-    except RecursionError:
-        value = None
     except ValueError as error:
         raise BadLineError("is not a JSON object") from error
-    if value is None or _depth(value) > MAX_DEPTH:
-        raise BadLineError(f"is nested more than {MAX_DEPTH:,} levels deep")
-    return value
 
 
 def _has_rounded_integer(value: Any) -> bool:
@@ -1297,13 +1295,13 @@ def _has_rounded_integer(value: Any) -> bool:
     return False
 
 
-def _depth(value: Any) -> int:
-    """The levels of nesting of a JSON value."""
-    depth, level = 0, [value]
-    while level := [v for v in level if type(v) in (dict, list)]:
-        level = [v for each in level for v in (each.values() if type(each) is dict else each)]
-        depth += 1
-    return depth
+def _depth(line: bytes) -> int:
+    """The levels of nesting of a line of JSON, or those before what is no JSON in it, and maybe more."""
+    if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
+        return 0
+    outside_strings = line.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2]
+    brackets = b"".join(outside_strings).translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)
 
 
 # -- events: archives ----------------------------------------------------------------------------

@@ -124,6 +124,26 @@ def test_an_event_that_is_nested_too_deeply_is_one_bad_line(
     assert any("1 bad lines, now left out" in log for log in skipped.logs)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        json.dumps("[{" * 2_000),
+        json.dumps('\\"[{' * 2_000 + "\\"),
+        json.dumps([{}, []] * 2_000),
+        json.dumps(["]"] * 2_000 + [[["["]]]),
+    ],
+    ids=["in a text", "after escapes", "side by side", "closed in a text"],
+)
+def test_brackets_that_nest_nothing_are_no_depth(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, shape: str
+) -> None:
+    serve(amplitude, raw("a", f'{{"long": {2**70}, "half": "\\ud83d", "shape": {shape}}}'))
+
+    output = run("read", hour, ("events",), runtime=runtime)
+
+    assert properties(output)["a"]["shape"] == json.loads(shape)
+
+
 @pytest.mark.parametrize("text", ["\u2028", "\u2029", "\x85", "\x0c", "\x1c", "\r"])
 def test_a_line_of_output_ends_at_a_newline_alone(
     run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, text: str
