@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
+from airbyte_cdk.models import AirbyteMessage
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
@@ -16,6 +17,7 @@ from airbyte_cdk.sources.types import StreamSlice
 from source_amplitude.components import (
     BEGINNING_OF_DATA,
     HOUR,
+    LOGGER,
     ArchiveMember,
     ExportRetriever,
     Window,
@@ -61,7 +63,12 @@ class SparkExportRetriever(ExportRetriever):
         assert stream_slice
         first, last = (parse_hour(stream_slice[name]) for name in ("start_time", "end_time"))
         self._slice = Window(first, last + HOUR)
-        yield from super().read_records(records_schema, stream_slice)
+        for message in super().read_records(records_schema, stream_slice):
+            # Nobody reads the messages of a task, and its executor has a log.
+            if isinstance(message, AirbyteMessage) and message.log:
+                LOGGER.info(message.log.message)
+            else:
+                yield message
         if unread := self._ledger.unread(self._slice, self._hours):
             raise config_error(
                 f"These hours (UTC) of {self.name} are not complete by Amplitude's clock:"

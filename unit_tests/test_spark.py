@@ -413,6 +413,16 @@ def test_an_option_that_cannot_work_is_named(
     assert "of-a-project" not in str(failed.value)
 
 
+def test_the_log_of_an_executor_counts_the_events_of_each_window(spark: Cluster) -> None:
+    project = Project(start=f"{START:%Y-%m-%dT%H:%M:%SZ}", events_per_hour=13)
+    with Emulator(project, budget=False) as amplitude:
+        spark.do("rows", options=options(amplitude), columns="uuid string")
+
+    written = spark.written()
+    for hours in (24, 10):
+        assert f"events: {13 * hours} events of 2024010" in written
+
+
 def test_no_plan_log_event_log_or_error_has_a_key(spark: Cluster) -> None:
     project = Project(seed=7, start=f"{START:%Y-%m-%dT%H:%M:%SZ}")
     with Emulator(project, budget=False) as amplitude:
