@@ -402,15 +402,15 @@ class NamedBudget(APIBudget):
         """Return once the budget has room for the request.
 
         Raises:
-            CallRateLimitHit: it has none, and the caller does not `block`.
+            CallRateLimitHit: it has none, and the caller does not `block`, or for less than it takes.
         """
         while True:
             try:
                 self._budget.acquire_call(request, block=False)
             except CallRateLimitHit as hit:
-                if not block:
-                    raise
                 seconds = hit.time_to_wait.total_seconds()
+                if not block or (timeout is not None and timeout < seconds):
+                    raise
                 if seconds >= NAMED_WAIT_SECONDS:
                     LOGGER.info(
                         f"{self._name} waits {seconds:.0f} s: until then Amplitude would refuse its next"
@@ -430,8 +430,7 @@ def with_named_waits(
 ) -> HttpRequester:
     """The requester of the stream `name` as one whose waits are in the log."""
     assert isinstance(requester, HttpRequester)
-    assert requester.api_budget
-    budget = NamedBudget(requester.api_budget, name)
+    budget = NamedBudget(requester.api_budget or APIBudget(policies=[]), name)
     return replace(requester, api_budget=budget, parameters=parameters or {})
 
 

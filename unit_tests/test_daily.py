@@ -195,6 +195,18 @@ def test_each_wait_for_the_budget_is_named_in_the_log(
     assert sorted(waits) == sorted(wait for wait in named if wait > 30)
 
 
+def test_a_manifest_whose_budget_was_left_out_is_read_too(
+    read: Read, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelToComponentFactory, "set_api_budget", lambda *_: None)
+
+    output = read(config, "active_users", "cohort_members")
+
+    assert output.error is None
+    assert output.records("active_users")
+    assert output.records("cohort_members")
+
+
 @pytest.mark.parametrize("grouped", [True, False], ids=["grouped", "plain"])
 def test_the_manifest_declares_the_true_cost_of_each_whole_window(
     run: Run, clock: Clock, grouped: bool
