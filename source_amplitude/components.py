@@ -57,7 +57,7 @@ from airbyte_cdk.sources.declarative.requesters.error_handlers import DefaultErr
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
 from airbyte_cdk.sources.declarative.transformations import RecordTransformation
 from airbyte_cdk.sources.http_logger import format_http_message
-from airbyte_cdk.sources.streams.call_rate import APIBudget, CallRateLimitHit
+from airbyte_cdk.sources.streams.call_rate import APIBudget, BaseCallRatePolicy, CallRateLimitHit
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
 from airbyte_cdk.sources.streams.core import StreamData
@@ -390,8 +390,13 @@ NAMED_WAIT_SECONDS = 10
 """Shorter waits are not worth a line in the log."""
 
 
-class NamedBudget(APIBudget):
-    """The manifest's budget for one stream, with the waits in the log, where the CDK is silent."""
+class DailyBudget(APIBudget):
+    """The manifest's budget for one stream: a weight is the cost of a day, and waits are in the log.
+
+    The CDK knows one weight for all requests of a kind, and waits without a word.
+
+    See: https://amplitude.com/docs/apis/analytics/dashboard-rest#rate-limits
+    """
 
     def __init__(self, budget: APIBudget, name: str) -> None:
         """Share `budget` with the other streams."""
@@ -404,9 +409,13 @@ class NamedBudget(APIBudget):
         Raises:
             CallRateLimitHit: it has none, and the caller does not `block`, or for less than it takes.
         """
+        policy = self._budget.get_matching_policy(request)
+        if not isinstance(policy, BaseCallRatePolicy):
+            return
+        cost = policy.get_weight(request) * days_of(request)
         while True:
             try:
-                self._budget.acquire_call(request, block=False)
+                policy.try_acquire(request, weight=cost)
             except CallRateLimitHit as hit:
                 seconds = hit.time_to_wait.total_seconds()
                 if not block or (timeout is not None and timeout < seconds):
@@ -425,22 +434,33 @@ class NamedBudget(APIBudget):
         self._budget.update_from_response(request, response)
 
 
-def with_named_waits(
+def days_of(request: requests.PreparedRequest) -> int:
+    """The days that a request asks for, from `start` to `end`; 1 if it names none."""
+    query = parse_qs(urlsplit(request.url or "").query)
+    try:
+        days = [query[name][0] for name in ("start", "end")]
+        start, end = (date(int(day[:4]), int(day[4:6]), int(day[6:])) for day in days)
+    except (LookupError, ValueError):
+        return 1
+    return (end - start).days + 1
+
+
+def with_daily_budget(
     requester: Requester, name: str, parameters: Mapping[str, Any] | None
 ) -> HttpRequester:
-    """The requester of the stream `name` as one whose waits are in the log."""
+    """The requester of the stream `name` with a budget by days."""
     assert isinstance(requester, HttpRequester)
-    budget = NamedBudget(requester.api_budget or APIBudget(policies=[]), name)
+    budget = DailyBudget(requester.api_budget or APIBudget(policies=[]), name)
     return replace(requester, api_budget=budget, parameters=parameters or {})
 
 
 @dataclass
 class BudgetRetriever(SimpleRetriever):
-    """Read as the CDK does, with the waits for the budget in the log."""
+    """Read as the CDK does, with a budget by days."""
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
         super().__post_init__(parameters)
-        self.requester = with_named_waits(self.requester, self.name, parameters)
+        self.requester = with_daily_budget(self.requester, self.name, parameters)
 
 
 # -- daily figures ------------------------------------------------------------------------------
@@ -2865,7 +2885,7 @@ class CohortMembersRetriever(Retriever):
     parameters: InitVar[Mapping[str, Any] | None] = None
 
     def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
-        self.requester = with_named_waits(self.requester, self.name, parameters)
+        self.requester = with_daily_budget(self.requester, self.name, parameters)
         self.requester.stream_response = True
         self._lock = threading.Lock()
         self._listed: dict[str, Any] | None = None

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 from airbyte_cdk.sources.declarative.parsers.model_to_component_factory import (
     ModelToComponentFactory,
 )
-from airbyte_cdk.sources.streams.call_rate import Rate
+from airbyte_cdk.sources.streams.call_rate import MovingWindowCallRatePolicy, Rate
+from requests import PreparedRequest
 
 from emulator import Emulator, Fault, Project
 from emulator.charts import CHARTS
 from emulator.messages import Request
 from unit_tests.conftest import DAILY, NOW, Clock, Output, Read, Run, Sync, config_for
-from unit_tests.protocol import logged, state_of
+from unit_tests.protocol import PATHS, logged, state_of
 
 DAY = timedelta(days=1)
 FIVE_MINUTES = timedelta(minutes=5)
@@ -208,24 +210,34 @@ def test_a_manifest_whose_budget_was_left_out_is_read_too(
 
 
 @pytest.mark.parametrize("grouped", [True, False], ids=["grouped", "plain"])
-def test_the_manifest_declares_the_true_cost_of_each_whole_window(
-    run: Run, clock: Clock, grouped: bool
+def test_a_request_takes_its_true_cost_from_the_budget(
+    read: Read, amplitude: Emulator, clock: Clock, monkeypatch: pytest.MonkeyPatch, grouped: bool
 ) -> None:
-    clock.set(NOW + 30 * DAY)
-    with Emulator(Project()) as amplitude:
-        config = config_for(amplitude, active_users_group_by_country=grouped)
-        run("read", config, (*DAILY, "events_list"))
-    costs: dict[str, set[int]] = {}
-    for request in amplitude.requests:
-        costs.setdefault(request.path, set()).add(request.cost)
+    taken: dict[str, int] = {}
+    take = MovingWindowCallRatePolicy.try_acquire
 
-    assert {path: max(cost) for path, cost in costs.items()} == {
-        "/api/2/users": 100 if grouped else 20,
-        "/api/2/sessions/average": 80,
-        "/api/2/sessions/peruser": 80,
-        "/api/2/sessions/length": 4,
-        "/api/2/events/list": 1,
-    }
+    def note(policy: MovingWindowCallRatePolicy, request: PreparedRequest, weight: int) -> None:
+        take(policy, request, weight)
+        if "/2/" in str(request.url) and "/taxonomy/" not in str(request.url):
+            taken[request.path_url] = weight
+
+    monkeypatch.setattr(MovingWindowCallRatePolicy, "try_acquire", note)
+    clock.set(NOW + 50 * DAY)
+    segmentations = [
+        {"name": f"{interval} {group}", "event": "_all", "interval": interval, "group_by": group}
+        for interval in ("daily", "weekly", "monthly")
+        for group in ("", "country")
+    ]
+    read(
+        config_for(amplitude, active_users_group_by_country=grouped, segmentations=segmentations),
+        *(name for name, path in PATHS.items() if "/2/" in path and "deletions" not in path),
+    )
+
+    requests = [r for r in amplitude.requests if r.cost and "/taxonomy/" not in r.path]
+    assert len({request.cost for request in requests}) > 10
+    asked = Counter(request.cost for request in requests)
+    assert Counter(taken.values()) == asked
+    assert 429 not in {request.status for request in amplitude.requests}
 
 
 def test_a_sync_of_every_daily_stream_that_has_a_state_waits_for_nothing(

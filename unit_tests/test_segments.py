@@ -317,21 +317,6 @@ def test_a_thousand_groups_are_asked_for_and_as_many_are_warned_of(
 # -- the budget ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("group", ["", "country", "screen"])
-@pytest.mark.parametrize(("interval", "days"), [("daily", 20), ("weekly", 33), ("monthly", 50)])
-def test_the_declared_cost_of_a_segmentation_is_that_of_its_largest_window(
-    run: Run, clock: Clock, interval: str, days: int, group: str
-) -> None:
-    segmentation = {"name": "A", "event": "_all", "interval": interval, "group_by": group}
-    with Emulator(Project(start="2023-01-01T00:00:00Z")) as amplitude:
-        config = segmented(amplitude, segmentation, start_date="2022-12-15T00:00:00Z")
-        output = run("read", config, ("event_segmentation",))
-
-    assert output.error is None
-    assert max(r.cost for r in amplitude.requests) <= days * (5 if group else 1)
-    assert {request.status for request in amplitude.requests} == {200}
-
-
 def test_a_first_sync_of_two_years_of_all_figures_stays_within_the_budget(
     run: Run, clock: Clock
 ) -> None:
@@ -357,7 +342,7 @@ def test_a_first_sync_of_two_years_of_all_figures_stays_within_the_budget(
     assert most_in_five_minutes(amplitude.requests) <= 1_000
     named = re.findall(r"\w+ waits (\d+) s: until then", "\n".join(output.logs))
     waits = [f"{seconds:.0f}" for seconds in clock.slept if seconds >= 10]
-    assert len(waits) > 50
+    assert len(waits) > 40
     assert sorted(waits) == sorted(named)
     assert all(output.records(stream) for stream in streams)
     assert len({row["date"] for row in output.records("active_users")}) == 731
