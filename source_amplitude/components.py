@@ -1807,6 +1807,32 @@ BACKLOG_SECONDS = 600
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space, no quota, or a file larger than the folder takes."""
+
+
+def temporary_file(buffering: int = -1) -> IO[bytes]:
+    """A file without a name, so that it is gone with the process.
+
+    Raises:
+        AirbyteTracedException: config_error, the folder takes none.
+    """
+    try:
+        return TemporaryFile(prefix="source-amplitude-", buffering=buffering)
+    except OSError as error:
+        raise unusable_folder("No file can be made in", error) from error
+
+
+def unusable_folder(what: str, error: OSError) -> AirbyteTracedException:
+    """The error for a folder of temporary files that is missing, read-only or broken."""
+    return AirbyteTracedException(
+        message=f"{what} the folder for temporary files ({error.strerror}): set TMPDIR to a folder with"
+        " some gigabytes of free space.",
+        internal_message="no temporary file",
+        failure_type=FailureType.config_error,
+    )
+
+
 class DiskSpace:
     """Bytes of archives on disk, all together at most `limit`.
 
@@ -1840,6 +1866,7 @@ class DiskSpace:
         Raises:
             RestartError: downloads that began earlier need the room.
             TooLargeError: there is no room, and no other archive to wait for.
+            AirbyteTracedException: config_error, the folder takes no bytes for another reason.
         """
         rest = memoryview(chunk)
         with self._changed:
@@ -1852,8 +1879,8 @@ class DiskSpace:
                         rest = rest[written:]
                         continue
                     except OSError as error:
-                        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                            raise
+                        if error.errno not in FULL:
+                            raise unusable_folder("Nothing can be written to", error) from error
                 if self._sizes.keys() <= {owner}:
                     raise TooLargeError(self._too_large(owner, full))
                 if self._downloads[0] is not owner:
@@ -1978,30 +2005,21 @@ class ExportDecoder(Decoder):
             NoArchiveError: the body is no zip.
         """
         write = write or partial(DiskSpace(sys.maxsize).write, None)
-        try:
-            file = TemporaryFile(prefix="source-amplitude-", buffering=0)  # noqa: SIM115 - handed on
-        except OSError as error:
-            response.close()
-            raise AirbyteTracedException(
-                message=f"No file can be made in the folder for temporary files ({error.strerror}): set"
-                " TMPDIR to a folder with some gigabytes of free space.",
-                internal_message="no temporary file",
-                failure_type=FailureType.config_error,
-            ) from error
-        try:
-            with response:
+        with response:
+            file = temporary_file(buffering=0)
+            try:
                 for chunk in response.iter_content(CHUNK_BYTES):
                     write(file, chunk)
-            file.seek(0)
-            beginning = file.read(CHUNK_BYTES)
-            if beginning[:4] not in ZIP_BEGINNINGS:
-                raise no_archive(response, beginning)
-        except requests.RequestException as error:
-            file.close()
-            raise DamagedArchiveError("the connection ended early") from error
-        except BaseException:
-            file.close()
-            raise
+                file.seek(0)
+                beginning = file.read(CHUNK_BYTES)
+                if beginning[:4] not in ZIP_BEGINNINGS:
+                    raise no_archive(response, beginning)
+            except requests.RequestException as error:
+                file.close()
+                raise DamagedArchiveError("the connection ended early") from error
+            except BaseException:
+                file.close()
+                raise
         return file
 
     def open(self, file: IO[bytes]) -> ExportArchive:
@@ -3029,7 +3047,7 @@ class CohortMembersRetriever(Retriever):
         attempt = 0
         while True:
             attempt += 1
-            file = TemporaryFile(prefix="source-amplitude-")  # noqa: SIM115 - the caller closes it
+            file = temporary_file()
             try:
                 with self._send(f"5/cohorts/request/{job}/file", "HTTP") as response:
                     self._spool(cohort, response, file)
@@ -3051,10 +3069,11 @@ class CohortMembersRetriever(Retriever):
                 )
                 time.sleep(pause)
             except OSError as error:
-                file.close()
+                with suppress(OSError):  # it tries once more to write what it holds
+                    file.close()
                 raise self._failure(
                     FailureType.config_error,
-                    f"The file of the members of the cohort {cohort!r} does not fit into the folder"
+                    f"The file of the members of the cohort {cohort!r} cannot be written to the folder"
                     f" {gettempdir()} ({error.strerror}): free some space, or set TMPDIR to a larger folder.",
                 ) from error
             except BaseException:
@@ -3082,6 +3101,7 @@ class CohortMembersRetriever(Retriever):
         response.raw.headers.pop("Content-Encoding", None)
         for chunk in response.iter_content(CHUNK_BYTES):
             file.write(chunk)
+        file.flush()
         try:
             last, zipped = b"", False
             with opened(file) as content:

@@ -1,16 +1,21 @@
 """Members of cohorts: the job, the file in every form that it may come in, and its rows."""
 
 import csv
+import errno
 import gzip
 import io
 import json
+import os
+import tempfile
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
 from emulator import Emulator, Fault, Project, cohorts
 from emulator.messages import Request, Response
+from source_amplitude import components
 from unit_tests.conftest import Clock, Output, Read, Run, config_for
 from unit_tests.protocol import error_body
 
@@ -401,6 +406,68 @@ def test_a_download_that_breaks_off_is_started_again_and_no_row_is_repeated(
     assert [row["amplitude_id"] for row in members(output)] == [
         731_550_000_000 + n for n in range(120)
     ]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+@pytest.mark.parametrize("rows", [2, 20_000], ids=["at its end", "within it"])
+def test_a_file_that_the_disk_does_not_take_is_named_with_the_folder_and_the_way_out(
+    read: Read,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    code: int,
+    rows: int,
+) -> None:
+    class Full(io.FileIO):
+        def write(self, _data: Any) -> int:
+            raise OSError(code, os.strerror(code))
+
+    def full(**_: Any) -> IO[bytes]:
+        return io.BufferedRandom(Full(tmp_path / "file", "w+"))
+
+    serve(amplitude, table([["amplitude_id", "user_id"], *([["1", "a"]] * rows)]))
+    monkeypatch.setattr(components, "TemporaryFile", full)
+
+    output = read(config, "cohort_members")
+
+    assert {error["failure_type"] for error in output.errors} == {"config_error"}
+    assert f"({os.strerror(code)})" in output.errors[0]["message"]
+    for words in ("the cohort 'p81xq0z'", "TMPDIR", tempfile.gettempdir()):
+        assert words in output.errors[0]["message"]
+    assert members(output) == []
+
+
+def test_a_folder_that_takes_no_file_of_members_is_named(
+    read: Read, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(components, "TemporaryFile", refuse)
+
+    output = read(config, "cohort_members")
+
+    assert "No file can be made in the folder for temporary files" in output.errors[0]["message"]
+
+
+@pytest.mark.parametrize("sent", ["", "soon"])
+def test_a_job_without_a_date_of_use_is_dated_by_this_clock(
+    read: Read, config: dict[str, Any], amplitude: Emulator, sent: str
+) -> None:
+    amplitude.faults.append(
+        Fault(
+            "/api/5/cohorts/request/p81xq0z",
+            headers={"Date": sent},
+            replace=lambda b: b,
+            times=None,
+        )
+    )
+
+    output = read(config, "cohort_members")
+
+    assert output.error is None
+    assert {row["cohort_id"] for row in members(output)} >= {"p81xq0z"}
 
 
 def test_a_plain_file_without_a_length_that_ends_within_a_line_is_downloaded_again(

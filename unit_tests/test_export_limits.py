@@ -5,10 +5,12 @@ Each in the package and in the manifest alone.
 
 import errno
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -53,6 +55,19 @@ def test_a_clock_that_is_ahead_counts_no_hour_as_read_that_amplitude_has_not_com
     assert len(set(uuids(first, second))) == len(uuids(first, second)) == 64 * 3
 
 
+@pytest.mark.parametrize("sent", ["", "soon", "Wed, 03 Jan 2024 12:30:00 -0000"])
+def test_a_response_without_a_date_of_use_leaves_it_to_this_clock(
+    run: Run, config: dict[str, Any], amplitude: Emulator, runtime: str, sent: str
+) -> None:
+    amplitude.faults.append(Fault(replace=lambda body: body, headers={"Date": sent}, times=None))
+
+    output = run("read", config, ("events",), runtime=runtime)
+
+    assert output.error is None
+    assert len(uuids(output)) == ALL
+    assert output.states("events")[-1]["server_upload_time"] == "20240103T10"
+
+
 def test_a_clock_that_is_behind_decides_itself(run: Run, clock: Clock, runtime: str) -> None:
     with Emulator(Project(events_per_hour=3, clock=lambda: NOW + timedelta(days=2))) as amplitude:
         output = run("read", config_for(amplitude), ("events",), runtime=runtime)
@@ -67,8 +82,8 @@ def test_a_clock_that_is_behind_decides_itself(run: Run, clock: Clock, runtime: 
 class FullDisk:
     """A folder of `size` bytes for all temporary files together."""
 
-    def __init__(self, size: int) -> None:
-        self.free = size
+    def __init__(self, size: int, code: int = errno.ENOSPC) -> None:
+        self.free, self._code = size, code
 
     def file(self, make: Callable[..., IO[bytes]]) -> Callable[..., Any]:
         disk = self
@@ -80,7 +95,7 @@ class FullDisk:
             def write(self, data: bytes) -> int:
                 count = min(len(data), disk.free)
                 if not count:
-                    raise OSError(errno.ENOSPC, "No space left on device")
+                    raise OSError(disk._code, os.strerror(disk._code))
                 disk.free -= count
                 self._size += count
                 return self._file.write(data[:count])
@@ -95,11 +110,19 @@ class FullDisk:
         return File
 
 
-@pytest.mark.parametrize("size", [200_000, 60_000, 20_000])
+@pytest.mark.parametrize(
+    ("size", "code"),
+    [
+        (200_000, errno.ENOSPC),
+        (60_000, errno.EDQUOT),
+        (20_000, errno.ENOSPC),
+        (20_000, errno.EFBIG),
+    ],
+)
 def test_a_small_disk_waits_for_earlier_archives_and_then_asks_for_smaller_windows(
-    run: Run, clock: Clock, runtime: str, size: int, monkeypatch: pytest.MonkeyPatch
+    run: Run, clock: Clock, runtime: str, size: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = FullDisk(size)
+    disk = FullDisk(size, code)
     monkeypatch.setattr(components, "TemporaryFile", disk.file(tempfile.TemporaryFile))
     clock.set(NOW + timedelta(days=4))
 
@@ -167,6 +190,27 @@ def test_a_temporary_folder_that_is_not_there_is_named(
     assert output.statuses("events")[-1] == "INCOMPLETE"
 
 
+def test_a_folder_that_takes_no_bytes_is_named(
+    run: Run, hour: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_: Any) -> Any:
+        def write(_chunk: bytes) -> int:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        return SimpleNamespace(write=write, close=lambda: None)
+
+    monkeypatch.setattr(components, "TemporaryFile", broken)
+
+    output = run("read", hour, ("events",), runtime=runtime)
+
+    (error,) = output.errors[:1]
+    assert error["failure_type"] == "config_error"
+    assert error["message"].startswith(
+        "Nothing can be written to the folder for temporary files (Input/output error): set TMPDIR"
+    )
+    assert "20240101T06" not in str(output.states("events"))
+
+
 # -- the files -----------------------------------------------------------------------------------
 
 
@@ -202,6 +246,19 @@ def test_an_hour_of_very_many_files_is_read(
 
     assert len(set(uuids(first))) == len(uuids(first)) == 50
     assert uuids(second) == []
+
+
+def test_an_hour_that_claims_more_files_than_can_be_listed_is_damaged(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(components, "MAX_MEMBERS", 10)
+    monkeypatch.setattr(components, "MAX_MEMBERS_OF_AN_HOUR", 40)
+    serve(amplitude, *[lines(event(f"{n}")) for n in range(50)])
+
+    output = run("read", hour, ("events",), runtime=runtime)
+
+    assert uuids(output) == []
+    assert "it claims 50 files" in messages(output)
 
 
 # -- redirects -----------------------------------------------------------------------------------
