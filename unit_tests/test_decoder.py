@@ -99,6 +99,8 @@ def test_lines_longer_than_a_chunk_are_read_whole(monkeypatch: pytest.MonkeyPatc
 
 
 WHOLE = GOOD["stored"]
+DIRECTORY = WHOLE.index(b"PK\1\2")
+"""Where the directory begins."""
 MEMBER = gzip.compress(lines(*EVENTS), mtime=0)
 BAD = {
     "empty body": b"",
@@ -109,6 +111,16 @@ BAD = {
     "gzip cut short": zipped({NAME: MEMBER[:-9]}),
     "gzip with a wrong checksum": zipped({NAME: MEMBER[:-8] + b"\0\0\0\0" + MEMBER[-4:]}),
     "rubbish after gzip": zipped({NAME: MEMBER + b"rubbish"}),
+    "bytes before the directory": b"".join(
+        [
+            WHOLE[:DIRECTORY],
+            bytes(100),
+            WHOLE[DIRECTORY:-6],
+            (DIRECTORY + 100).to_bytes(4, "little"),
+            WHOLE[-2:],
+        ]
+    ),
+    "bytes before the first member": bytes(100) + WHOLE,
     "rubbish after zeros": zipped({NAME: MEMBER + bytes(9) + b"rubbish"}),
 }
 

@@ -84,11 +84,12 @@ def test_an_integer_stays_exact_however_long(
 def test_digits_in_a_text_stay_a_text(
     run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
 ) -> None:
-    serve(amplitude, raw("a", '{"id": "12345678901234567890", "n": 0.1}'))
+    came = {"id": "12345678901234567890", "n": 0.1, "long": 1234567890123456789, "list": [[], {}]}
+    serve(amplitude, raw("a", json.dumps(came)))
 
     output = run("read", hour, ("events",), runtime=runtime)
 
-    assert properties(output) == {"a": {"id": "12345678901234567890", "n": 0.1}}
+    assert properties(output) == {"a": came}
 
 
 @pytest.mark.parametrize("depth", [985, 1000, 1020])

@@ -36,6 +36,58 @@ def test_a_bad_line_holds_back_neither_the_lines_before_it_nor_the_other_files(
     assert outputs[3].error is None
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"[1]", b'"x"', b"1", b"null", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1', b"{'a': 1}"],
+    ids=repr,
+)
+def test_a_line_that_is_no_object_is_one_bad_line(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, line: bytes
+) -> None:
+    serve(amplitude, lines(event("a")) + line + b"\n" + lines(event("c")))
+
+    failed = run("read", hour, ("events",), runtime=runtime)
+    skipped = run("read", {**hour, "on_bad_record": "skip"}, ("events",), runtime=runtime)
+
+    assert "Line 2 of the file" in messages(failed)
+    assert "is not a JSON object" in messages(failed)
+    assert uuids(skipped) == ["a", "c"]
+
+
+@pytest.mark.parametrize("following", ["c", ""], ids=["among others", "at the end"])
+def test_a_line_of_more_than_64_mebibytes_is_one_bad_line(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, following: str
+) -> None:
+    long = b'{"uuid": "' + b"b" * (65 * 1024**2) + b'"}'
+    serve(
+        amplitude,
+        lines(event("a")) + long + b"\n" * bool(following) + lines(*map(event, following)),
+    )
+
+    failed = run("read", hour, ("events",), runtime=runtime)
+    skipped = run("read", {**hour, "on_bad_record": "skip"}, ("events",), runtime=runtime)
+    again = run("read", hour, ("events",), skipped.state, runtime=runtime)
+
+    assert uuids(failed) == ["a"]
+    assert "Line 2 of the file '1/1_2024-01-01_5#0.json.gz' is too long" in messages(failed)
+    assert uuids(skipped) == ["a", *following]
+    assert any("1 bad lines, now left out" in log for log in skipped.logs)
+    assert uuids(again) == []
+
+
+def test_a_file_of_an_hour_that_is_not_complete_waits_for_its_hour(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
+) -> None:
+    names = ("1/1_2024-01-01_5#0.json.gz", "1/1_2024-01-03_11#0.json.gz")
+    body = archive({name: lines(event(name[-10])) for name in names})
+    amplitude.faults = [Fault(status=200, body=body, times=None)]
+
+    output = run("read", hour, ("events",), runtime=runtime)
+
+    assert len(uuids(output)) == 1
+    assert output.error is None
+
+
 def test_a_file_that_grows_gives_what_is_new_and_a_file_packed_again_nothing(
     run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
 ) -> None:
@@ -49,7 +101,17 @@ def test_a_file_that_grows_gives_what_is_new_and_a_file_packed_again_nothing(
     assert [len(output.records("events")) for output in outputs] == [10, 0, 5, 0]
 
 
-@pytest.mark.parametrize("name", ["renamed", "2024-01-01_5#99", "x_2024-01-01_05"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "renamed",
+        "2024-01-01_5#99",
+        "x_2024-01-01_05",
+        "2024-13-45_5",
+        "2024-01-01_99",
+        "0000-01-01_5",
+    ],
+)
 def test_a_file_is_known_by_any_name(
     run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, name: str
 ) -> None:

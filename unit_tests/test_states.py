@@ -153,6 +153,7 @@ def test_a_day_still_to_come_is_no_error_and_loses_no_day_from_then_on(
         {"server_upload_time": "2024-01-01T20:15:30.123456+00:00"},
         {"server_upload_time": "2024-01-01T20:15:30+00:00"},
         {"server_upload_time": "2024-01-01T20:15:30Z"},
+        {"server_upload_time": "20240103T08", "cut": "2024-01-01T20:15:00"},
         {
             "server_upload_time": "20240101T20",
             "since": "20240101T00",
