@@ -198,6 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def _serve(self) -> None:
+        if "Transfer-Encoding" in self.headers:
+            # No client of Amplitude needs it, and what is not read would be taken for the next request.
+            self.send_error(411)
+            return
         emulator = self.server.emulator
         url = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)

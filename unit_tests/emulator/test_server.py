@@ -25,6 +25,13 @@ def test_an_unknown_path_is_404_and_another_method_405(amplitude: Emulator) -> N
         assert get(amplitude, "/api/2/export", method=method, data=b"x=1").status_code == 405
 
 
+def test_a_request_whose_body_comes_in_chunks_is_refused(amplitude: Emulator) -> None:
+    refused = get(amplitude, "/api/2/taxonomy/event-property", data=iter([b"event_type=a"]))
+
+    assert refused.status_code == 411
+    assert get(amplitude, "/api/2/taxonomy/event-property").ok
+
+
 @pytest.mark.parametrize(
     ("plan", "path", "status"),
     [
