@@ -411,6 +411,7 @@ class DailyBudget(APIBudget):
         """
         policy = self._budget.get_matching_policy(request)
         if not isinstance(policy, BaseCallRatePolicy):
+            self._budget.acquire_call(request, block, timeout)
             return
         cost = policy.get_weight(request) * days_of(request)
         while True:
