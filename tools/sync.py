@@ -2,7 +2,8 @@
 
 With AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY set it reads the five core streams of that project, or the
 comma-separated streams of AMPLITUDE_STREAMS, with AMPLITUDE_START_DATE, AMPLITUDE_DATA_REGION and
-AMPLITUDE_PROJECT_TIMEZONE as options; without keys it reads all streams of an emulated project.
+AMPLITUDE_PROJECT_TIMEZONE as options; without keys it reads the streams of an emulated project that need
+not wait.
 """
 
 import json
@@ -25,6 +26,8 @@ PIPE = CACHE / "progress"
 DAYS = timedelta(days=18)
 LOOSE = "Could not determine airbyte type from JSON schema"
 CORE = ["events", "active_users", "average_session_length", "cohorts", "annotations"]
+BEYOND_BUDGET = ("new_users_weekly", "new_users_monthly")
+"""Streams with which a first sync would wait five minutes for Amplitude's budget."""
 
 
 def confine(folder: Path) -> None:
@@ -66,7 +69,7 @@ def config(stack: ExitStack) -> dict[str, Any]:
     from emulator import Emulator, Project
 
     today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
-    # As many days as Amplitude's budget allows all daily streams without a wait. An hour of the emulator
+    # As many days as Amplitude's budget allows the daily streams without a wait. An hour of the emulator
     # holds the same events wherever the project starts, so a sync on another day continues this one.
     start = f"{today - DAYS:%Y-%m-%dT%H:%M:%SZ}"
     print(
@@ -85,9 +88,9 @@ def config(stack: ExitStack) -> dict[str, Any]:
 
 
 def choose_streams(options: dict[str, Any], available: list[str]) -> list[str]:
-    """Return the streams to read: all of an emulated project, else those named or the core."""
+    """Return the streams to read: of an emulated project what need not wait, else those named or the core."""
     if "api_url" in options:
-        return available
+        return [name for name in available if name not in BEYOND_BUDGET]
     named = os.environ.get("AMPLITUDE_STREAMS")
     return [name.strip() for name in named.split(",")] if named else CORE
 

@@ -1,6 +1,7 @@
 """What the tests know of Airbyte's protocol: the streams, what goes into a command, what comes out of it."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ STREAMS: dict[str, tuple[list[str], str | None]] = {
     "active_users_by_segment": (["date", "property", "segment"], "date"),
     "active_users_weekly": (["date"], "date"),
     "active_users_monthly": (["date"], "date"),
+    "new_users_weekly": (["date"], "date"),
+    "new_users_monthly": (["date"], "date"),
     "average_session_length": (["date"], "date"),
     "average_sessions_per_user": (["date"], "date"),
     "session_length_distribution": (["date", "bin"], "date"),
@@ -42,7 +45,7 @@ DAILY = (
     "average_sessions_per_user",
     "session_length_distribution",
 )
-"""The streams of days that have one state, a day."""
+"""The figures by day that need no option."""
 PATHS = {
     "active_users": "/api/2/users",
     "average_session_length": "/api/2/sessions/average",
@@ -56,6 +59,8 @@ PATHS = {
     "active_users_by_segment": "/api/2/users",
     "active_users_weekly": "/api/2/users",
     "active_users_monthly": "/api/2/users",
+    "new_users_weekly": "/api/2/users",
+    "new_users_monthly": "/api/2/users",
     "event_segmentation": "/api/2/events/segmentation",
     "annotation_categories": "/api/3/annotation-categories",
     "event_types": "/api/2/taxonomy/event",
@@ -67,6 +72,23 @@ PATHS = {
     "deleted_users": "/api/2/deletions/users",
 }
 """The path of every stream but the events."""
+FIGURES = tuple(
+    name
+    for name, path in PATHS.items()
+    if re.match("/api/2/(users|sessions|events/segmentation)", path)
+)
+"""The streams that spend the budget of the dashboards by the day."""
+BY_COUNTRY = tuple(
+    name for name in FIGURES if re.fullmatch("(active|new)_users(_weekly|_monthly)?", name)
+)
+"""The streams that `active_users_group_by_country` groups."""
+INTERVALS = {
+    name: interval
+    for name in FIGURES
+    for ending, interval in (("weekly", "7"), ("monthly", "30"))
+    if name.endswith(ending)
+}
+"""The streams of weeks and months, and how a request asks for them."""
 
 
 @dataclass

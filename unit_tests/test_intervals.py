@@ -8,9 +8,9 @@ import pytest
 
 from emulator import Emulator, Project
 from unit_tests.conftest import NOW, Clock, Output, Sync, config_for
+from unit_tests.protocol import INTERVALS
 
 DAY = timedelta(days=1)
-STREAMS = {"active_users_weekly": "7", "active_users_monthly": "30"}
 
 
 def buckets(project: Project, interval: str, first: date, last: date) -> list[str]:
@@ -19,16 +19,17 @@ def buckets(project: Project, interval: str, first: date, last: date) -> list[st
     return sorted({str(project.bucket(day, interval)) for day in days})
 
 
-def figures(project: Project, interval: str, bucket: str) -> dict[str, int]:
+def figures(project: Project, stream: str, bucket: str) -> dict[str, int]:
     """The final figures of a bucket, as the emulator forms them: fewer users than its days together."""
-    day = date.fromisoformat(bucket)
+    day, interval = date.fromisoformat(bucket), INTERVALS[stream]
+    share = 5 if stream.startswith("new_users") else 1
     days = [
         day + n * DAY for n in range(31) if str(project.bucket(day + n * DAY, interval)) == bucket
     ]
     by_day = [project.statistics(day) for day in days if project.has_data(day)]
     result = {}
     for country in project.countries:
-        values = [figures[country] for figures in by_day]
+        values = [figures[country] // share for figures in by_day]
         result[country] = max(values) + (sum(values) - max(values)) // 3
     return result
 
@@ -41,7 +42,7 @@ def amplitude(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield it
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", INTERVALS)
 def test_a_first_sync_has_each_bucket_once_and_whole(
     amplitude: Emulator, clock: Clock, sync: Sync, stream: str
 ) -> None:
@@ -50,18 +51,18 @@ def test_a_first_sync_has_each_bucket_once_and_whole(
     output = sync(config, (stream,), [])
     found = {row["date"]: row["statistics"] for row in output.records(stream)}
 
-    expected = buckets(project, STREAMS[stream], date(2023, 5, 17), NOW.date())
+    expected = buckets(project, INTERVALS[stream], date(2023, 5, 17), NOW.date())
     assert sorted(row["date"] for row in output.records(stream)) == expected
     for bucket in expected[:-2]:
-        assert found[bucket] == figures(project, STREAMS[stream], bucket)
+        assert found[bucket] == figures(project, stream, bucket)
     assert output.states(stream)[-1] == {"date": str(NOW.date())}
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", INTERVALS)
 def test_syncs_at_any_hour_end_with_the_final_figure_of_each_closed_bucket(
     amplitude: Emulator, clock: Clock, sync: Sync, stream: str
 ) -> None:
-    project, interval = amplitude.project, STREAMS[stream]
+    project, interval = amplitude.project, INTERVALS[stream]
     config = config_for(amplitude)
     outputs: list[Output] = []
     state: list[dict[str, Any]] = []
@@ -81,7 +82,7 @@ def test_syncs_at_any_hour_end_with_the_final_figure_of_each_closed_bucket(
     closed = buckets(project, interval, date(2024, 1, 1), date(2024, 2, 1))[:-1]
     assert closed
     for bucket in closed:
-        assert table[bucket] == figures(project, interval, bucket), bucket
+        assert table[bucket] == figures(project, stream, bucket), bucket
 
 
 def test_a_sync_asks_for_little_more_than_its_look_back(
@@ -89,10 +90,18 @@ def test_a_sync_asks_for_little_more_than_its_look_back(
 ) -> None:
     config = config_for(amplitude)
     clock.set(NOW + 40 * DAY)
-    state = sync(config, tuple(STREAMS), []).state
+    state = sync(config, tuple(INTERVALS), []).state
     amplitude.requests.clear()
-    sync(config, tuple(STREAMS), state)
+    clock.set(NOW + 40 * DAY + timedelta(hours=1))
+    sync(config, tuple(INTERVALS), state)
 
     # 2024-02-12 less the look-back of 3 days: 13 days before that, and the first of its month.
-    asked = {r.query["i"][0]: (r.query["start"][0], r.query["end"][0]) for r in amplitude.requests}
-    assert asked == {"7": ("20240127", "20240212"), "30": ("20240201", "20240212")}
+    asked = sorted(
+        tuple(r.query[name][0] for name in ("m", "i", "start", "end")) for r in amplitude.requests
+    )
+    assert asked == [
+        ("active", "30", "20240201", "20240212"),
+        ("active", "7", "20240127", "20240212"),
+        ("new", "30", "20240201", "20240212"),
+        ("new", "7", "20240127", "20240212"),
+    ]

@@ -9,8 +9,8 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from emulator.charts import CHARTS
-from unit_tests.conftest import DAILY, NOW, Clock, Output, Run, Sync, config_for
-from unit_tests.protocol import error_body, logged, state_of
+from unit_tests.conftest import NOW, Clock, Output, Run, Sync, config_for
+from unit_tests.protocol import FIGURES, error_body, logged, state_of
 from unit_tests.test_daily import most_in_five_minutes
 
 DAY = timedelta(days=1)
@@ -320,14 +320,7 @@ def test_a_thousand_groups_are_asked_for_and_as_many_are_warned_of(
 def test_a_first_sync_of_two_years_of_all_figures_stays_within_the_budget(
     run: Run, clock: Clock
 ) -> None:
-    streams = (
-        *DAILY,
-        "active_users_by_segment",
-        "active_users_weekly",
-        "active_users_monthly",
-        "event_segmentation",
-        "charts",
-    )
+    streams = (*FIGURES, "charts")
     with Emulator(Project(start="2022-01-03T00:00:00Z")) as amplitude:
         config = segmented(
             amplitude,
@@ -350,16 +343,17 @@ def test_a_first_sync_of_two_years_of_all_figures_stays_within_the_budget(
     assert {row["chart_id"] for row in output.records("charts")} == {*[*CHARTS][:5]}
 
 
-def test_a_sync_of_all_users_figures_that_has_a_state_waits_for_nothing(
-    run: Run, config: dict[str, Any], clock: Clock
+def test_a_sync_of_all_figures_that_has_a_state_waits_for_nothing(
+    run: Run, amplitude: Emulator, clock: Clock
 ) -> None:
-    streams = (*DAILY, "active_users_by_segment", "active_users_weekly", "active_users_monthly")
-    clock.set(NOW + 6 * DAY)
-    first = run("read", config, streams)
-    clock.set(NOW + 7 * DAY)
+    config = segmented(amplitude, *SEGMENTATIONS)
+    clock.set(NOW + 30 * DAY)
+    first = run("read", config, FIGURES)
+    # The look-back begins in a month of 31 days, the most that a request can ask for.
+    clock.set(NOW + 31 * DAY)
     clock.slept.clear()
 
-    second = run("read", config, streams, first.state)
+    second = run("read", config, FIGURES, first.state)
 
     assert second.error is None
     assert clock.slept == []

@@ -7,15 +7,17 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from datetime import timedelta
+from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator import Emulator, Fault
-from unit_tests.conftest import NOW
-from unit_tests.protocol import Output, catalog, options
+from tools import sync
+from unit_tests.conftest import NOW, Clock, Run
+from unit_tests.protocol import STREAMS, Output, catalog, options
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = [sys.executable, str(ROOT / "tools" / "progress.py")]
@@ -113,3 +115,19 @@ def test_other_commands_are_the_connectors_own(config: dict[str, Any], tmp_path:
 
     status = json.loads(done.stdout.splitlines()[-1])["connectionStatus"]["status"]
     assert (done.returncode, status) == (0, "SUCCEEDED")
+
+
+def test_a_sync_without_keys_waits_for_no_budget(
+    run: Run, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AMPLITUDE_API_KEY", "AMPLITUDE_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    # It begins with the last day of a month of 31 days, which the figures by month are asked for whole.
+    clock.set(datetime(2024, 2, 18, 23, tzinfo=timezone.utc))
+    with ExitStack() as stack:
+        config = sync.config(stack)
+        streams = sync.choose_streams(config, [name for name in STREAMS if name != "events"])
+        output = run("read", config, tuple(streams))
+
+    assert output.error is None
+    assert max(clock.slept, default=0) < 10
