@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from emulator import Emulator
+from emulator import Emulator, Fault, Request
 
 STREAMS: dict[str, tuple[list[str], str | None]] = {
     "events": (["uuid"], "server_upload_time"),
@@ -72,6 +73,19 @@ PATHS = {
     "deleted_users": "/api/2/deletions/users",
 }
 """The path of every stream but the events."""
+LISTS = {
+    "cohorts": ("cohorts", "id"),
+    "annotations": ("data", "id"),
+    "annotation_categories": ("data", "id"),
+    "events_list": ("data", "id"),
+    "event_categories": ("data", "id"),
+    "event_types": ("data", "event_type"),
+    "event_properties": ("data", "event_property"),
+    "user_properties": ("data", "user_property"),
+    "group_properties": ("data", "group_property"),
+    "deleted_users": ("", "amplitude_ids"),
+}
+"""Each list: where its rows are, and a field that each row must have."""
 FIGURES = tuple(
     name
     for name, path in PATHS.items()
@@ -192,6 +206,20 @@ def config_for(amplitude: Emulator, **more: Any) -> dict[str, Any]:
         "segmentations": [{"name": "Active", "event": "_active"}],
         **more,
     }
+
+
+def answer(amplitude: Emulator, stream: str, rows: Any) -> None:
+    """Have a list answered with other rows."""
+    field, _ = LISTS[stream]
+    body = json.dumps({field: rows} if field else rows).encode()
+    amplitude.faults.append(Fault(PATHS[stream], replace=lambda _: body, times=None))
+
+
+def most_in_five_minutes(requests: Iterable[Request]) -> int:
+    """The most that was spent of the budget of the dashboards in any five minutes."""
+    spent = [(request.at, request.cost) for request in requests if request.status == 200]
+    span = timedelta(minutes=5)
+    return max(sum(c for at, c in spent if t <= at < t + span) for t, _ in spent)
 
 
 def options(folder: Path, **files: Any) -> list[str]:

@@ -6,8 +6,7 @@ import pytest
 
 from emulator import Emulator, Project, cohorts
 from unit_tests.conftest import Read
-from unit_tests.protocol import without_nulls
-from unit_tests.test_lists import answer
+from unit_tests.protocol import answer, without_nulls
 
 TIMES = ("createdAt", "lastComputed", "lastMod", "last_viewed")
 

@@ -16,9 +16,8 @@ from requests import PreparedRequest
 
 from emulator import Emulator, Fault, Project
 from emulator.charts import CHARTS
-from emulator.messages import Request
 from unit_tests.conftest import DAILY, NOW, Clock, Output, Read, Run, Sync, config_for
-from unit_tests.protocol import BY_COUNTRY, FIGURES, logged, state_of
+from unit_tests.protocol import BY_COUNTRY, FIGURES, logged, most_in_five_minutes, state_of
 
 DAY = timedelta(days=1)
 FIVE_MINUTES = timedelta(minutes=5)
@@ -28,11 +27,6 @@ FIVE_YEARS = {"start_date": "2019-01-04T00:00:00Z"}
 def table(outputs: list[Output], stream: str) -> dict[str, dict[str, Any]]:
     """What a warehouse holds that keeps the last row of each day."""
     return {row["date"]: row for output in outputs for row in output.records(stream)}
-
-
-def most_in_five_minutes(requests: list[Request]) -> int:
-    spent = [(request.at, request.cost) for request in requests if request.status == 200]
-    return max(sum(c for at, c in spent if t <= at < t + FIVE_MINUTES) for t, _ in spent)
 
 
 def test_a_project_eight_hours_west_holds_each_finished_days_final_figure(

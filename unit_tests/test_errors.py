@@ -11,13 +11,7 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from unit_tests.conftest import Clock, Run
-from unit_tests.protocol import DAILY, PATHS, STREAMS, catalog, config_for, error_body
-
-LISTS = [
-    name
-    for name, (_, cursor) in STREAMS.items()
-    if not cursor and name not in ("cohort_members", "charts")
-]
+from unit_tests.protocol import DAILY, LISTS, PATHS, STREAMS, catalog, config_for, error_body
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])
@@ -162,7 +156,7 @@ def test_a_country_that_is_no_property_names_the_option_to_turn_off(
     assert "`active_users_group_by_country`" in error["message"]
 
 
-@pytest.mark.parametrize("stream", [*LISTS, "average_session_length", "deleted_users"])
+@pytest.mark.parametrize("stream", [*LISTS, "average_session_length"])
 def test_a_stream_that_is_not_grouped_gives_no_advice_on_the_grouping(
     run: Run, config: dict[str, Any], amplitude: Emulator, stream: str
 ) -> None:

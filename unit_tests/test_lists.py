@@ -7,35 +7,15 @@ import pytest
 
 from emulator import Emulator, Fault
 from unit_tests.conftest import Read
-
-PATHS = {
-    "cohorts": ("/api/3/cohorts", "cohorts", "id"),
-    "annotations": ("/api/3/annotations", "data", "id"),
-    "annotation_categories": ("/api/3/annotation-categories", "data", "id"),
-    "events_list": ("/api/2/events/list", "data", "id"),
-    "event_categories": ("/api/2/taxonomy/category", "data", "id"),
-    "event_types": ("/api/2/taxonomy/event", "data", "event_type"),
-    "event_properties": ("/api/2/taxonomy/event-property", "data", "event_property"),
-    "user_properties": ("/api/2/taxonomy/user-property", "data", "user_property"),
-    "group_properties": ("/api/2/taxonomy/group-property", "data", "group_property"),
-    "deleted_users": ("/api/2/deletions/users", "", "amplitude_ids"),
-}
-"""Each list: its path, where its rows are, and a field that each row must have."""
+from unit_tests.protocol import LISTS, PATHS, answer
 
 
-def answer(amplitude: Emulator, stream: str, rows: Any) -> None:
-    """Have a list answered with other rows."""
-    path, field, _ = PATHS[stream]
-    body = json.dumps({field: rows} if field else rows).encode()
-    amplitude.faults.append(Fault(path, replace=lambda _: body, times=None))
-
-
-@pytest.mark.parametrize("stream", PATHS)
+@pytest.mark.parametrize("stream", LISTS)
 @pytest.mark.parametrize("what", ["missing", "null", "a string", "null in place of it", "a list"])
 def test_a_row_without_its_key_fails_its_stream(
     read: Read, config: dict[str, Any], amplitude: Emulator, stream: str, what: str
 ) -> None:
-    key = PATHS[stream][2]
+    key = LISTS[stream][1]
     rows = {"missing": {"label": 1}, "null": {key: None}, "a string": "odd", "a list": [1]}
     answer(amplitude, stream, [rows.get(what)])
 
@@ -47,12 +27,12 @@ def test_a_row_without_its_key_fails_its_stream(
     assert "system_error" in {error["failure_type"] for error in output.errors}
 
 
-@pytest.mark.parametrize("stream", PATHS)
+@pytest.mark.parametrize("stream", LISTS)
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"data": {}}', b'"Too Many Requests"'])
 def test_what_is_no_list_fails_its_stream(
     read: Read, config: dict[str, Any], amplitude: Emulator, stream: str, body: bytes
 ) -> None:
-    amplitude.faults.append(Fault(PATHS[stream][0], replace=lambda _: body, times=None))
+    amplitude.faults.append(Fault(PATHS[stream], replace=lambda _: body, times=None))
 
     output = read(config, stream)
 
@@ -60,7 +40,7 @@ def test_what_is_no_list_fails_its_stream(
     assert f"answer for {stream} is not the list" in output.text
 
 
-@pytest.mark.parametrize("stream", PATHS)
+@pytest.mark.parametrize("stream", LISTS)
 def test_an_empty_list_is_an_empty_table(
     read: Read, config: dict[str, Any], amplitude: Emulator, stream: str
 ) -> None:

@@ -10,8 +10,7 @@ import pytest
 from emulator import Emulator, Fault, Project
 from emulator.charts import CHARTS
 from unit_tests.conftest import NOW, Clock, Output, Run, Sync, config_for
-from unit_tests.protocol import FIGURES, error_body, logged, state_of
-from unit_tests.test_daily import most_in_five_minutes
+from unit_tests.protocol import FIGURES, error_body, logged, most_in_five_minutes, state_of
 
 DAY = timedelta(days=1)
 PATH = "/api/2/events/segmentation"
