@@ -293,10 +293,18 @@ def test_at_most_five_requests_are_in_flight_across_all_streams(
         ("Exceeded concurrent limit with query of cost 60", {}, 300, "limit of five minutes"),
         ("Exceeded rate limit with query of cost 60", {}, 3600, "limit of an hour"),
         ("Exceeded rate limit", {"Retry-After": "40"}, 40, "as Amplitude asks"),
+        ("Exceeded rate limit", {"Retry-After": "soon"}, 3600, "limit of an hour"),
         ("", {"Retry-After": "Wed, 03 Jan 2024 12:32:00 GMT"}, 120, "as Amplitude asks"),
         ("", {}, 10, "names no limit"),
     ],
-    ids=["five minutes", "an hour", "Retry-After", "Retry-After, a date", "no word"],
+    ids=[
+        "five minutes",
+        "an hour",
+        "Retry-After",
+        "Retry-After, unreadable",
+        "Retry-After, a date",
+        "no word",
+    ],
 )
 @pytest.mark.parametrize("stream", ["active_users", "annotations", "events"])
 def test_a_429_is_waited_for_as_long_as_the_limit_it_names_and_the_log_says_so(

@@ -88,6 +88,39 @@ def test_a_file_of_an_hour_that_is_not_complete_waits_for_its_hour(
     assert output.error is None
 
 
+def test_a_file_without_an_hour_that_is_not_read_to_its_end_leaves_the_window_unread(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
+) -> None:
+    good, rest = lines(event("a")), lines(event("c"))
+    outputs: list[Output] = []
+    for line in (b"{\n", b"{\n", lines(event("b"))):
+        body = archive(
+            {"1/1_2024-01-01_5#0.json.gz": good, "nameless": lines(event("x")) + line + rest}
+        )
+        amplitude.faults = [Fault(status=200, body=body, times=None)]
+        state = outputs[-1].state if outputs else []
+        outputs.append(run("read", hour, ("events",), state, runtime=runtime))
+
+    assert [uuids(output) for output in outputs] == [["a", "x"], [], ["b", "c"]]
+    assert ["Line 2 of the file 'nameless'" in messages(output) for output in outputs] == [
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"  \n", b"\t\r\n", b" "])
+def test_a_blank_line_is_no_event_and_no_bad_line(
+    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, blank: bytes
+) -> None:
+    serve(amplitude, blank + lines(event("a")) + blank + lines(event("b"))[:-1])
+
+    output = run("read", hour, ("events",), runtime=runtime)
+
+    assert output.error is None
+    assert uuids(output) == ["a", "b"]
+
+
 def test_a_file_that_grows_gives_what_is_new_and_a_file_packed_again_nothing(
     run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
 ) -> None:
