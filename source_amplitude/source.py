@@ -76,8 +76,14 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         self._export_slots = threading.BoundedSemaphore(DOWNLOADS)
         self.export_limits = ExportLimits(self._export_slots)
         self._daily_slot = threading.BoundedSemaphore(1)
+        manifest = load_manifest()
+        references = {reference.rpartition("/")[2]: reference for reference in manifest["streams"]}
+        self._names = references.keys()
+        if catalog and (names := _names(catalog) & self._names):
+            # What is not read is not built either: it is a tenth of the start-up.
+            manifest["streams"] = [references[name] for name in references if name in names]
         super().__init__(
-            catalog=catalog, config=dict(config or {}), state=state, source_config=load_manifest()
+            catalog=catalog, config=dict(config or {}), state=state, source_config=manifest
         )
 
     @classmethod
@@ -133,7 +139,11 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             AirbyteTracedException: config_error, the catalog has streams that the manifest has not;
                 the others have been read.
         """
-        unknown = _unknown_streams(catalog, self.resolved_manifest)
+        names = sorted(_names(catalog) - self._names)
+        unknown = names and config_error(
+            f"The catalog has streams that this source does not: {', '.join(names)}. Refresh the schema"
+            " of the connection, or leave them out"
+        )
         try:
             yield from super().read(logger, config, catalog, state)
         except AirbyteTracedException:
@@ -177,13 +187,5 @@ def _no_answer(name: str) -> str:
     )
 
 
-def _unknown_streams(
-    catalog: ConfiguredAirbyteCatalog, manifest: Mapping[str, Any]
-) -> AirbyteTracedException | None:
-    known = {stream["name"] for stream in manifest["streams"]}
-    if unknown := sorted({stream.stream.name for stream in catalog.streams} - known):
-        return config_error(
-            f"The catalog has streams that this source does not: {', '.join(unknown)}. Refresh the schema"
-            " of the connection, or leave them out"
-        )
-    return None
+def _names(catalog: ConfiguredAirbyteCatalog) -> set[str]:
+    return {stream.stream.name for stream in catalog.streams}

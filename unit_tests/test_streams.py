@@ -7,11 +7,14 @@ from typing import Any
 
 import jsonschema
 import pytest
+from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer
 
 from emulator import Emulator, Fault, Project
 from source_amplitude.components import TIMESTAMP_FIELDS, parse_hour
+from source_amplitude.source import SourceAmplitude
 from unit_tests.archives import archive
 from unit_tests.conftest import NOW, STREAMS, Clock, Run
+from unit_tests.protocol import catalog
 
 SCHEMAS = Path(__file__).parent.parent / "source_amplitude" / "schemas"
 
@@ -20,12 +23,22 @@ def schema(stream: str) -> dict[str, Any]:
     return dict(json.loads((SCHEMAS / f"{stream}.json").read_text()))
 
 
+@pytest.mark.parametrize("selected", [("events",), ("charts", "event_properties"), tuple(STREAMS)])
+def test_only_the_streams_that_are_read_are_built(selected: tuple[str, ...]) -> None:
+    config = {"api_key": "a-key", "secret_key": "a-secret"}
+    configured = ConfiguredAirbyteCatalogSerializer.load(catalog(*selected))
+
+    streams = SourceAmplitude(configured, config, None).streams(config)
+
+    assert {stream.name for stream in streams} == {*selected}
+
+
 def test_discover_lists_every_stream_with_key_cursor_and_full_schema(
     run: Run, config: dict[str, Any]
 ) -> None:
-    catalog = next(m for m in run("discover", config).messages if m["type"] == "CATALOG")["catalog"]
+    (message,) = (m for m in run("discover", config).messages if m["type"] == "CATALOG")
 
-    streams = {stream["name"]: stream for stream in catalog["streams"]}
+    streams = {stream["name"]: stream for stream in message["catalog"]["streams"]}
     assert list(streams) == list(STREAMS)
     for name, (key, cursor) in STREAMS.items():
         assert streams[name]["source_defined_primary_key"] == [[field] for field in key]
