@@ -138,6 +138,16 @@ def _retry_after(value: str | None) -> float:
         return 0.0
 
 
+def date_of(response: requests.Response) -> datetime | None:
+    """When a response was sent, by Amplitude's clock; None where it does not say."""
+    try:
+        moment = parsedate_to_datetime(response.headers["Date"])
+    except (LookupError, ValueError, TypeError):
+        return None
+    # RFC 5322's "-0000" is UTC too.
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
 @dataclass
 class AmplitudeErrorHandler(DefaultErrorHandler):
     """Turn an answer, or its absence, into what to do about it, in Amplitude's own words.
@@ -2314,12 +2324,9 @@ class ExportRetriever(Retriever):
     def _complete_until(self, response: requests.Response | None) -> datetime:
         """The end of the newest complete hour, by this machine's clock or Amplitude's, if earlier."""
         now = datetime.now(timezone.utc)
-        try:
-            theirs = parsedate_to_datetime(response.headers["Date"] if response is not None else "")
-        except (LookupError, ValueError, TypeError):
+        theirs = date_of(response) if response is not None else None
+        if theirs is None:
             return complete_until(now)
-        if theirs.tzinfo is None:  # RFC 5322's "-0000"
-            theirs = theirs.replace(tzinfo=timezone.utc)
         if abs(now - theirs) > CLOCK_TOLERANCE and not self._warned_of_clock:
             self._warned_of_clock = True
             LOGGER.warning(
@@ -2998,7 +3005,7 @@ class CohortMembersRetriever(Retriever):
                     f" ({response.status_code}{_said(response)}): correct the id or remove it, as the"
                     " stream cohorts lists all ids. The other cohorts are read.",
                 )
-            said, created = f"{response.status_code}{_said(response)}", _date(response)
+            said, created = f"{response.status_code}{_said(response)}", sent_at(response)
             job = _field(response, "request_id") if response.ok else ""
         if not job:
             raise self._failure(
@@ -3026,7 +3033,7 @@ class CohortMembersRetriever(Retriever):
                         f"Amplitude lost the request for the members of the cohort {cohort!r}"
                         f" ({response.status_code}{_said(response)}). The next sync asks again.",
                     )
-                status, now = _field(response, "async_status").upper(), _date(response)
+                status, now = _field(response, "async_status").upper(), sent_at(response)
             if "COMPLETED" in status:
                 return now
             if re.search("FAIL|ERROR|CANCEL", status):
@@ -3207,12 +3214,10 @@ class CohortMembersRetriever(Retriever):
         return response
 
 
-def _date(response: requests.Response) -> int:
-    """When a response was sent, by Amplitude's clock, in seconds since 1970."""
-    try:
-        return int(parsedate_to_datetime(response.headers["Date"]).timestamp())
-    except (LookupError, ValueError, TypeError):
-        return int(time.time())
+def sent_at(response: requests.Response) -> int:
+    """When a response was sent, in seconds since 1970; by this clock where it does not say."""
+    moment = date_of(response)
+    return int(moment.timestamp() if moment else time.time())
 
 
 def _field(response: requests.Response, name: str) -> str:

@@ -7,7 +7,9 @@ import io
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
@@ -449,6 +451,25 @@ def test_a_folder_that_takes_no_file_of_members_is_named(
     output = read(config, "cohort_members")
 
     assert "No file can be made in the folder for temporary files" in output.errors[0]["message"]
+
+
+def test_the_time_of_a_response_is_utc_wherever_the_machine_stands(
+    read: Read, config: dict[str, Any], amplitude: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_zone(_: Request, response: Response) -> None:
+        response.headers = {**response.headers, "Date": "Wed, 03 Jan 2024 12:31:00 -0000"}
+
+    change(amplitude, "/5/cohorts/request")(without_zone)
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        output = read(config, "cohort_members")
+    time.tzset()
+
+    assert output.error is None
+    computed = datetime.fromtimestamp(amplitude.project.computed[FIRST], timezone.utc)
+    moments = {row["computed_at"] for row in output.records("cohort_members")}
+    assert moments == {f"{computed:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 @pytest.mark.parametrize("sent", ["", "soon"])
