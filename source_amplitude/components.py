@@ -1800,23 +1800,7 @@ def complete_until(now: datetime) -> datetime:
     return floor_hour(now - EXPORT_DELAY) + HOUR
 
 
-# -- events: the retriever -----------------------------------------------------------------------
-
-MAX_MEMBERS = 10_000
-"""Files of one export, over which a smaller window is asked for: about 7 MB of memory."""
-MAX_MEMBERS_OF_AN_HOUR = 200_000
-DOWNLOAD_ATTEMPTS = 3
-"""How often a window is downloaded whose archive arrives damaged, before it is split."""
-ANSWER_ATTEMPTS = 5
-"""How often a window is asked for where the response of 200 is no archive."""
-FAILED_WINDOWS = 5
-"""Windows that fail one after another, after which a stream asks for no more."""
-STATE_EVENTS = 5_000
-STATE_BYTES = 10_000_000
-BACKLOG_BYTES = 1024**2
-BACKLOG_SECONDS = 600
-CLOCK_TOLERANCE = timedelta(minutes=5)
-
+# -- temporary files -----------------------------------------------------------------------------
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space, no quota, or a file larger than the folder takes."""
@@ -1921,6 +1905,24 @@ class DiskSpace:
 
 class RestartError(Exception):
     """A download must give its disk space to those before it, and start again."""
+
+
+# -- events: the retriever -----------------------------------------------------------------------
+
+MAX_MEMBERS = 10_000
+"""Files of one export, over which a smaller window is asked for: about 7 MB of memory."""
+MAX_MEMBERS_OF_AN_HOUR = 200_000
+DOWNLOAD_ATTEMPTS = 3
+"""How often a window is downloaded whose archive arrives damaged, before it is split."""
+ANSWER_ATTEMPTS = 5
+"""How often a window is asked for where the response of 200 is no archive."""
+FAILED_WINDOWS = 5
+"""Windows that fail one after another, after which a stream asks for no more."""
+STATE_EVENTS = 5_000
+STATE_BYTES = 10_000_000
+BACKLOG_BYTES = 1024**2
+BACKLOG_SECONDS = 600
+CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 class Backlog:
