@@ -8,16 +8,23 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import requests
 from airbyte_cdk.sources.declarative.parsers.model_to_component_factory import (
     ModelToComponentFactory,
 )
-from airbyte_cdk.sources.streams.call_rate import MovingWindowCallRatePolicy, Rate
-from requests import PreparedRequest
+from airbyte_cdk.sources.streams.call_rate import (
+    APIBudget,
+    CallRateLimitHit,
+    HttpRequestRegexMatcher,
+    MovingWindowCallRatePolicy,
+    Rate,
+)
 
 from emulator import Emulator, Fault, Project
 from emulator.charts import CHARTS
+from source_amplitude.components import DailyBudget
 from unit_tests.conftest import DAILY, NOW, Clock, Output, Read, Run, Sync, config_for
-from unit_tests.protocol import BY_COUNTRY, FIGURES, logged, most_in_five_minutes, state_of
+from unit_tests.protocol import BY_COUNTRY, FIGURES, PATHS, logged, most_in_five_minutes, state_of
 
 DAY = timedelta(days=1)
 FIVE_MINUTES = timedelta(minutes=5)
@@ -190,6 +197,20 @@ def test_each_wait_for_the_budget_is_named_in_the_log(
     assert sorted(waits) == sorted(wait for wait in named if wait > 30)
 
 
+@pytest.mark.parametrize("patience", [{"block": False}, {"timeout": 60}], ids=str)
+def test_who_does_not_wait_long_enough_for_the_budget_is_told_so(patience: dict[str, Any]) -> None:
+    path = HttpRequestRegexMatcher(url_path_pattern="/2/users$", weight=5)
+    rate = Rate(limit=10, interval=FIVE_MINUTES)
+    shared = APIBudget(policies=[MovingWindowCallRatePolicy(rates=[rate], matchers=[path])])
+    budget = DailyBudget(shared, "active_users")
+    days = {"start": "20240101", "end": "20240102"}
+    request = requests.Request("GET", "http://127.0.0.1/api/2/users", params=days).prepare()
+    budget.acquire_call(request)
+
+    with pytest.raises(CallRateLimitHit):
+        budget.acquire_call(request, **patience)
+
+
 def test_a_manifest_whose_budget_was_left_out_is_read_too(
     read: Read, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +230,9 @@ def test_a_request_takes_its_true_cost_from_the_budget(
     taken: list[int] = []
     take = MovingWindowCallRatePolicy.try_acquire
 
-    def note(policy: MovingWindowCallRatePolicy, request: PreparedRequest, weight: int) -> None:
+    def note(
+        policy: MovingWindowCallRatePolicy, request: requests.PreparedRequest, weight: int
+    ) -> None:
         take(policy, request, weight)
         taken.append(weight)
 
@@ -318,14 +341,13 @@ def test_a_429_is_waited_for_as_long_as_the_limit_it_names_and_the_log_says_so(
     seconds: int,
     words: str,
 ) -> None:
-    paths = {"active_users": "2/users", "annotations": "3/annotations", "events": "2/export"}
     error = {
         "message": "Unspecified Error",
         "metadata": {"details": f"Too Many Requests: {details}"},
     }
     body = json.dumps({"error": error}).encode()
     amplitude.faults.append(
-        Fault(path=f"/api/{paths[stream]}", status=429, body=body, headers=headers)
+        Fault(path=PATHS.get(stream, "/api/2/export"), status=429, body=body, headers=headers)
     )
 
     output = run("read", config, (stream,))

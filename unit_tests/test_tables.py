@@ -8,14 +8,7 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from unit_tests.conftest import Run, Sync, config_for
-from unit_tests.protocol import error_body, logged
-
-PATHS = {
-    "active_users": "/api/2/users",
-    "active_users_by_segment": "/api/2/users",
-    "average_session_length": "/api/2/sessions/average",
-    "session_length_distribution": "/api/2/sessions/length",
-}
+from unit_tests.protocol import PATHS, error_body, logged
 
 
 def table_of(amplitude: Emulator, stream: str, data: Any) -> None:
@@ -208,8 +201,7 @@ def test_the_log_says_that_more_than_100_countries_cannot_be_had(
 def test_a_table_whose_parts_do_not_fit_is_an_error_that_names_them(
     run: Run, config: dict[str, Any], amplitude: Emulator, data: dict[str, Any], words: str
 ) -> None:
-    body = json.dumps({"data": data}).encode()
-    amplitude.faults.append(Fault(path="/api/2/users", replace=lambda _: body, times=None))
+    table_of(amplitude, "active_users", data)
 
     output = run("read", config, ("active_users",))
 
@@ -222,8 +214,7 @@ def test_labels_may_come_as_the_documentation_has_them(
     run: Run, config: dict[str, Any], amplitude: Emulator
 ) -> None:
     data = {"series": [[5], [7]], "seriesMeta": ["US", "DE"], "xValues": ["2024-01-01T00:00:00"]}
-    body = json.dumps({"data": data}).encode()
-    amplitude.faults.append(Fault(path="/api/2/users", replace=lambda _: body, times=None))
+    table_of(amplitude, "active_users", data)
 
     output = run("read", config, ("active_users",))
 
