@@ -10,7 +10,7 @@ NEWEST := $(ENVS)/newest-cdk
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report report-test test test-all test-newest-cdk coverage check metadata fix schemas docs verify image image-test bench bench-spark fuzz lock release-check clean
+.PHONY: help setup sync report report-test test test-all test-newest-cdk coverage check metadata fix schemas components docs verify image image-test bench bench-spark fuzz lock release-check clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -50,6 +50,7 @@ check: setup metadata ## check style, format, types, manifest, metadata and docu
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tools.components --check
 	$(BIN)/python -m tools.lint_manifest
 	$(BIN)/python -m tools.docs --check
 
@@ -63,6 +64,9 @@ fix: setup ## fix what ruff can
 
 schemas: setup ## write source_amplitude/schemas into the manifest's last section
 	$(BIN)/python -m tools.schemas
+
+components: setup ## write the modules of source_amplitude/extensions into one file, components.py
+	$(BIN)/python -m tools.components
 
 docs: setup ## write what the code says into the documentation: streams, options, commands, the scaling table
 	$(BIN)/python -m tools.docs

@@ -18,7 +18,7 @@ import pytest
 from airbyte_cdk.test.models import ConnectorTestScenario
 from airbyte_cdk.test.standard_tests import DeclarativeSourceTestSuite, SourceTestSuiteBase
 
-from source_amplitude.source import SourceAmplitude
+from source_amplitude.process.source import SourceAmplitude
 
 ROOT = Path(__file__).parent.parent
 COMPONENTS = "source_declarative_manifest.components"

@@ -27,7 +27,7 @@ from typing import Any
 import orjson
 
 from emulator import Emulator, Project
-from source_amplitude.source import DOWNLOADS
+from source_amplitude.process.source import DOWNLOADS
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "source_amplitude"

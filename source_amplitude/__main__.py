@@ -1,6 +1,6 @@
 """`python -m source_amplitude`: the same as `source-amplitude`."""
 
-from source_amplitude.run import main
+from source_amplitude.process.run import main
 
 if __name__ == "__main__":
     main()

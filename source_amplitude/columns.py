@@ -7,8 +7,8 @@ import pyarrow as pa
 from pyspark.sql import types
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from source_amplitude.config import config_error
-from source_amplitude.messages import to_json, valid
+from source_amplitude.process.config import config_error
+from source_amplitude.process.messages import to_json, valid
 from source_amplitude.variant import encode_variant
 
 PLAIN = {

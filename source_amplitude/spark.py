@@ -25,9 +25,10 @@ from pyspark.sql.datasource import (
 )
 
 from source_amplitude.columns import columns_of, record_batch
-from source_amplitude.components import HOUR, complete_until, format_hour, parse_hour
-from source_amplitude.config import config_error, validate_config
-from source_amplitude.source import load_manifest
+from source_amplitude.extensions.export.windows import complete_until, format_hour, parse_hour
+from source_amplitude.extensions.times import HOUR
+from source_amplitude.process.config import config_error, validate_config
+from source_amplitude.process.source import load_manifest
 from source_amplitude.task import TaskSource, end_of, read_whole, read_windows, start_of
 
 try:

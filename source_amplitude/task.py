@@ -14,20 +14,13 @@ from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partitio
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_amplitude.components import (
-    BEGINNING_OF_DATA,
-    HOUR,
-    LOGGER,
-    ArchiveMember,
-    ExportRetriever,
-    Window,
-    parse_hour,
-    rfc3339,
-    until_of,
-)
-from source_amplitude.config import config_error
-from source_amplitude.entrypoint import Entrypoint
-from source_amplitude.source import SourceAmplitude, load_manifest
+from source_amplitude.extensions.export.archive import ArchiveMember
+from source_amplitude.extensions.export.retriever import LOGGER, ExportRetriever
+from source_amplitude.extensions.export.windows import Window, parse_hour, until_of
+from source_amplitude.extensions.times import BEGINNING_OF_DATA, HOUR, rfc3339
+from source_amplitude.process.config import config_error
+from source_amplitude.process.entrypoint import Entrypoint
+from source_amplitude.process.source import SourceAmplitude, load_manifest
 
 BLOCKS = 4
 """Blocks of an export in an Arrow batch: half a MiB of JSON, or as many of the longest lines."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
-from source_amplitude.messages import valid
+from source_amplitude.process.messages import valid
 
 NULL, TRUE, FALSE = b"\x00", b"\x04", b"\x08"
 INTEGERS = {1: b"\x0c", 2: b"\x10", 4: b"\x14", 8: b"\x18"}

@@ -17,7 +17,7 @@ from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import 
     ManifestReferenceResolver,
 )
 
-import source_amplitude  # noqa: F401 - registers the components by the name that the manifest uses
+import source_amplitude.process.source  # noqa: F401 - registers the components by the manifest's name
 from tools.schemas import MANIFEST, with_schemas
 
 COMPONENTS = yaml.safe_load(

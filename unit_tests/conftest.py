@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import pickle
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -29,9 +31,11 @@ from hypothesis import settings
 from pyrate_limiter import BucketFactory
 
 from emulator import Emulator, Project
-from source_amplitude import source
-from source_amplitude.entrypoint import Entrypoint, source_for
-from source_amplitude.source import MANIFEST_PATH
+from source_amplitude import extensions
+from source_amplitude.process import source
+from source_amplitude.process.entrypoint import Entrypoint, source_for
+from source_amplitude.process.source import MANIFEST_PATH
+from tools.components import bundled
 from unit_tests.protocol import DAILY, STREAMS, Output, catalog, config_for, options
 
 __all__ = [
@@ -51,6 +55,8 @@ settings.register_profile("quick", max_examples=25, deadline=None, derandomize=T
 settings.register_profile("fuzz", max_examples=3_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+ALIAS = "source_declarative_manifest.components"
+"""The name by which the manifest calls its components."""
 NOW = datetime(2024, 1, 3, 12, 30, tzinfo=timezone.utc)
 
 Run = Callable[..., Output]
@@ -127,8 +133,37 @@ def package(arguments: list[str]) -> AirbyteEntrypoint:
     return Entrypoint(source_for(arguments))
 
 
+@functools.cache
+def one_file() -> ModuleType:
+    """The file that `make components` writes, executed as `source-declarative-manifest` does."""
+    module = ModuleType(ALIAS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, ALIAS, module)
+        exec(compile(bundled(), "components.py", "exec"), vars(module))
+    return module
+
+
+class Rooms:
+    """The modules of the extensions as one: a name that is set is set in each room that has it."""
+
+    def __init__(self) -> None:
+        for room in self._all():
+            vars(self).update(vars(room))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self)[name] = value
+        for room in self._all():
+            if name in vars(room):
+                setattr(room, name, value)
+
+    @staticmethod
+    def _all() -> list[ModuleType]:
+        below = f"{extensions.__name__}."
+        return [module for path, module in list(sys.modules.items()) if path.startswith(below)]
+
+
 def manifest_alone(arguments: list[str]) -> AirbyteEntrypoint:
-    """The manifest and its components as `source-declarative-manifest` runs them, in this process."""
+    """The manifest and the one file as `source-declarative-manifest` runs them, in this process."""
     catalog, config, state = (
         AirbyteEntrypoint.extract_catalog(arguments),
         AirbyteEntrypoint.extract_config(arguments),
@@ -170,6 +205,7 @@ def run(tmp_path: Path) -> Run:
         logging.getLogger("airbyte").addHandler(handler)
         try:
             build = {"package": package, "manifest": manifest_alone}[runtime]
+            sys.modules[ALIAS] = one_file() if runtime == "manifest" else extensions
             entrypoint = build(arguments)
             lines = entrypoint.run(entrypoint.parse_args(arguments))
             for line in lines:
@@ -182,6 +218,7 @@ def run(tmp_path: Path) -> Run:
         except AirbyteTracedException as error:
             output.error = error
         finally:
+            sys.modules[ALIAS] = extensions
             logging.getLogger("airbyte").removeHandler(handler)
             logging.getLogger("airbyte").setLevel(logging.INFO)
         return output
@@ -253,6 +290,12 @@ def config(amplitude: Emulator) -> dict[str, Any]:
 def runtime(request: pytest.FixtureRequest) -> str:
     """Where a test of events runs: in the package, and in the manifest with its components alone."""
     return str(request.param)
+
+
+@pytest.fixture
+def components(runtime: str) -> Any:
+    """The components in the form that the runtime has: the rooms of the package, or the one file."""
+    return one_file() if runtime == "manifest" else Rooms()
 
 
 @pytest.fixture

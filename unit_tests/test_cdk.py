@@ -19,9 +19,9 @@ from airbyte_cdk.sources.types import Record, StreamSlice
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from emulator import Emulator, Fault
-from source_amplitude import cdk
-from source_amplitude.sequential import SequentialStream
-from source_amplitude.source import SourceAmplitude
+from source_amplitude.process import cdk
+from source_amplitude.process.sequential import SequentialStream
+from source_amplitude.process.source import SourceAmplitude
 from unit_tests.conftest import Run
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault, Project
-from source_amplitude.source import CHECK_STREAMS
+from source_amplitude.process.source import CHECK_STREAMS
 from unit_tests.conftest import Clock, Run
 from unit_tests.protocol import PATHS, config_for, error_body
 

@@ -17,7 +17,6 @@ import pytest
 
 from emulator import Emulator, Fault, Project, cohorts
 from emulator.messages import Request, Response
-from source_amplitude import components
 from unit_tests.conftest import Clock, Output, Read, Run, config_for
 from unit_tests.protocol import error_body
 
@@ -420,6 +419,7 @@ def test_a_file_that_the_disk_does_not_take_is_named_with_the_folder_and_the_way
     tmp_path: Path,
     code: int,
     rows: int,
+    components: Any,
 ) -> None:
     class Full(io.FileIO):
         def write(self, _data: Any) -> int:
@@ -441,7 +441,7 @@ def test_a_file_that_the_disk_does_not_take_is_named_with_the_folder_and_the_way
 
 
 def test_a_folder_that_takes_no_file_of_members_is_named(
-    read: Read, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    read: Read, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, components: Any
 ) -> None:
     def refuse(**_: Any) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -22,7 +22,7 @@ from airbyte_cdk.sources.streams.call_rate import (
 
 from emulator import Emulator, Fault, Project
 from emulator.charts import CHARTS
-from source_amplitude.components import DailyBudget
+from source_amplitude.extensions.budget import DailyBudget
 from unit_tests.conftest import DAILY, NOW, Clock, Output, Read, Run, Sync, config_for
 from unit_tests.protocol import BY_COUNTRY, FIGURES, PATHS, logged, most_in_five_minutes, state_of
 

@@ -15,14 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isal import isal_zlib
 
-from source_amplitude import components
-from source_amplitude.components import (
+from source_amplitude.extensions.export import archive as archives_room
+from source_amplitude.extensions.export import decoder as decoders_room
+from source_amplitude.extensions.export.decoder import ExportDecoder
+from source_amplitude.extensions.export.errors import (
     BadLineError,
     DamagedArchiveError,
-    ExportDecoder,
     NoArchiveError,
-    rfc3339,
 )
+from source_amplitude.extensions.files import CHUNK_BYTES
+from source_amplitude.extensions.times import rfc3339
 from unit_tests.archives import archive, lines, response, zipped
 
 NAME = "481920/481920_2024-01-01_5#0.json.gz"
@@ -86,14 +88,15 @@ def test_an_empty_zip_has_no_events(form: str) -> None:
 def test_the_extra_fast_changes_no_record(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
     for library in (zlib, isal_zlib):
-        monkeypatch.setattr(components, "decompressobj", library.decompressobj)
+        monkeypatch.setattr(archives_room, "decompressobj", library.decompressobj)
         read.append(decode(GOOD[case]))
 
     assert read[0] == read[1] == EVENTS
 
 
 def test_lines_longer_than_a_chunk_are_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(components, "CHUNK_BYTES", 8)
+    for room in (archives_room, decoders_room):
+        monkeypatch.setattr(room, "CHUNK_BYTES", 8)
 
     assert decode(GOOD["two members"]) == EVENTS
 
@@ -191,7 +194,7 @@ def test_memory_is_bounded_by_a_chunk_whatever_the_size() -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 
-    assert max(peaks) < 8 * components.CHUNK_BYTES
+    assert max(peaks) < 8 * CHUNK_BYTES
 
 
 def test_no_temporary_file_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

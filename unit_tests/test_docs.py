@@ -13,7 +13,7 @@ import pytest
 import requests
 import yaml
 
-from source_amplitude.source import ARCHIVES, DOWNLOADS
+from source_amplitude.process.source import ARCHIVES, DOWNLOADS
 from tools import docs
 from unit_tests.protocol import STREAMS
 
@@ -59,7 +59,7 @@ def test_a_table_says_each_streams_key_and_cursor() -> None:
     ("good", "bad", "finding"),
     [
         ("`refused the keys`", "`refused the locks`", "no message contains `refused the locks`"),
-        ("| `is missing` |", "| `must be` |", "config.py says '`{}` is missing"),
+        ("| `is missing` |", "| `must be` |", "process/config.py says '`{}` is missing"),
     ],
 )
 def test_a_message_and_its_row_are_held_together(

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault, Project
-from source_amplitude import source
-from source_amplitude.components import HOUR, parse_hour
+from source_amplitude.extensions.export.windows import parse_hour
+from source_amplitude.extensions.times import HOUR
+from source_amplitude.process import source
 from unit_tests.conftest import NOW, Clock, Output, Run, catalog
 
 ALL = 58 * 3

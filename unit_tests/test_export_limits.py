@@ -18,7 +18,9 @@ from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.types import Record
 
 from emulator import Emulator, Fault, Project
-from source_amplitude import components
+from source_amplitude.extensions.export.archive import count_members
+from source_amplitude.extensions.export.windows import parse_hour
+from source_amplitude.extensions.times import HOUR
 from unit_tests.archives import lines, zipped
 from unit_tests.conftest import NOW, Clock, Output, Run
 from unit_tests.events import asked, event, messages, serve, uuids
@@ -120,7 +122,13 @@ class FullDisk:
     ],
 )
 def test_a_small_disk_waits_for_earlier_archives_and_then_asks_for_smaller_windows(
-    run: Run, clock: Clock, runtime: str, size: int, code: int, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    clock: Clock,
+    runtime: str,
+    size: int,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    components: Any,
 ) -> None:
     disk = FullDisk(size, code)
     monkeypatch.setattr(components, "TemporaryFile", disk.file(tempfile.TemporaryFile))
@@ -137,7 +145,7 @@ def test_a_small_disk_waits_for_earlier_archives_and_then_asks_for_smaller_windo
 
 
 def test_an_hour_that_does_not_fit_on_the_disk_is_named_with_the_folder_and_the_way_out(
-    run: Run, config: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, config: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch, components: Any
 ) -> None:
     disk = FullDisk(1_000)
     monkeypatch.setattr(components, "TemporaryFile", disk.file(tempfile.TemporaryFile))
@@ -152,14 +160,19 @@ def test_an_hour_that_does_not_fit_on_the_disk_is_named_with_the_folder_and_the_
 
 @pytest.mark.parametrize("limit", [60_000, 20_000])
 def test_the_bytes_on_disk_at_once_are_bounded(
-    run: Run, config: dict[str, Any], runtime: str, limit: int, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    config: dict[str, Any],
+    runtime: str,
+    limit: int,
+    monkeypatch: pytest.MonkeyPatch,
+    components: Any,
 ) -> None:
     monkeypatch.setattr(components.ExportRetriever, "max_bytes_on_disk", limit)
     disk = FullDisk(10**9)
     monkeypatch.setattr(components, "TemporaryFile", disk.file(tempfile.TemporaryFile))
     least = [disk.free]
 
-    class Watched(components.DiskSpace):
+    class Watched(components.DiskSpace):  # type: ignore[misc]
         def write(self, owner: object, file: IO[bytes], chunk: bytes) -> None:
             super().write(owner, file, chunk)
             least.append(disk.free)
@@ -177,7 +190,7 @@ def test_the_bytes_on_disk_at_once_are_bounded(
 
 
 def test_a_temporary_folder_that_is_not_there_is_named(
-    run: Run, config: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, config: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch, components: Any
 ) -> None:
     def refuse(**_: Any) -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/gone']")
@@ -191,7 +204,7 @@ def test_a_temporary_folder_that_is_not_there_is_named(
 
 
 def test_a_folder_that_takes_no_bytes_is_named(
-    run: Run, hour: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, hour: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch, components: Any
 ) -> None:
     def broken(**_: Any) -> Any:
         def write(_chunk: bytes) -> int:
@@ -215,7 +228,12 @@ def test_a_folder_that_takes_no_bytes_is_named(
 
 
 def test_too_many_files_for_one_archive_are_a_reason_to_ask_for_less(
-    run: Run, config: dict[str, Any], amplitude: Emulator, runtime: str, monkeypatch: Any
+    run: Run,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    runtime: str,
+    monkeypatch: Any,
+    components: Any,
 ) -> None:
     monkeypatch.setattr(components, "MAX_MEMBERS", 10)
 
@@ -232,11 +250,16 @@ def test_files_are_counted_before_they_are_listed(zip64: bool) -> None:
         body = zipped({f"{n}": b"" for n in range(70_000 if zip64 else 300)})
         file.write(body)
 
-        assert components.count_members(file) == (70_000 if zip64 else 300)
+        assert count_members(file) == (70_000 if zip64 else 300)
 
 
 def test_an_hour_of_very_many_files_is_read(
-    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, monkeypatch: Any
+    run: Run,
+    hour: dict[str, Any],
+    amplitude: Emulator,
+    runtime: str,
+    monkeypatch: Any,
+    components: Any,
 ) -> None:
     monkeypatch.setattr(components, "MAX_MEMBERS", 10)
     serve(amplitude, *[lines(event(f"{n}")) for n in range(50)])
@@ -249,7 +272,12 @@ def test_an_hour_of_very_many_files_is_read(
 
 
 def test_an_hour_that_claims_more_files_than_can_be_listed_is_damaged(
-    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str, monkeypatch: Any
+    run: Run,
+    hour: dict[str, Any],
+    amplitude: Emulator,
+    runtime: str,
+    monkeypatch: Any,
+    components: Any,
 ) -> None:
     monkeypatch.setattr(components, "MAX_MEMBERS", 10)
     monkeypatch.setattr(components, "MAX_MEMBERS_OF_AN_HOUR", 40)
@@ -319,13 +347,14 @@ def test_a_slow_destination_is_waited_for_and_events_do_not_pile_up(
     amplitude: Emulator,
     runtime: str,
     monkeypatch: pytest.MonkeyPatch,
+    components: Any,
 ) -> None:
     serve(amplitude, lines(*[event(f"{n}", padding="x" * 10_000) for n in range(600)]))
     full, held = threading.Event(), []
 
-    class Backlog(components.Backlog):
+    class Backlog(components.Backlog):  # type: ignore[misc]
         def _has_room(self) -> bool:
-            room = super()._has_room()
+            room = bool(super()._has_room())
             if not room:
                 held.append(self._size)
                 full.set()
@@ -344,7 +373,7 @@ def test_a_slow_destination_is_waited_for_and_events_do_not_pile_up(
 
 
 def test_a_reader_that_keeps_its_records_is_waited_for_only_once(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, components: Any
 ) -> None:
     monkeypatch.setattr(components, "BACKLOG_SECONDS", 0)
     backlog = components.Backlog()
@@ -426,7 +455,7 @@ def test_a_kill_within_a_file_repeats_only_what_came_after_the_last_state(
 
 
 def test_a_state_knows_all_events_before_it_however_late_the_cursor_closes_a_slice(
-    run: Run, config: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, config: dict[str, Any], runtime: str, monkeypatch: pytest.MonkeyPatch, components: Any
 ) -> None:
     close = ConcurrentCursor.close_partition
 
@@ -445,9 +474,7 @@ def test_a_state_knows_all_events_before_it_however_late_the_cursor_closes_a_sli
             seen += 1
         elif message["type"] == "STATE":
             export = message["state"]["stream"]["stream_state"]["export"]
-            read = [
-                [components.parse_hour(hour) for hour in each] for each in export["windows_read"]
-            ]
-            hours = sum((end - start) // components.HOUR for start, end in read)
+            read = [[parse_hour(hour) for hour in each] for each in export["windows_read"]]
+            hours = sum((end - start) // HOUR for start, end in read)
             assert seen == 3 * hours
     assert seen == ALL

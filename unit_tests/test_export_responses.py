@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault, Project
-from source_amplitude import components
 from unit_tests.conftest import Clock, Run
 from unit_tests.events import asked, messages, uuids
 from unit_tests.protocol import config_for, error_body
@@ -92,6 +91,7 @@ def test_a_200_that_is_no_archive_is_never_a_matter_of_size(
     runtime: str,
     fault: Fault,
     words: str,
+    components: Any,
 ) -> None:
     fault.times = None
     amplitude.faults = [fault]

@@ -7,17 +7,10 @@ from typing import Any
 
 import pytest
 
-from source_amplitude.components import (
-    FOREVER,
-    HOUR,
-    LEDGER_MEMBERS,
-    Emitted,
-    ExportLedger,
-    ExportStateMigration,
-    Window,
-    parse_hour,
-    subtract,
-)
+from source_amplitude.extensions.export.ledger import LEDGER_MEMBERS, Emitted, ExportLedger
+from source_amplitude.extensions.export.states import ExportStateMigration
+from source_amplitude.extensions.export.windows import FOREVER, Window, parse_hour, subtract
+from source_amplitude.extensions.times import HOUR
 from unit_tests.conftest import NOW, Clock
 
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from emulator import Emulator, Fault
-from source_amplitude.messages import serialize_record
+from source_amplitude.process.messages import serialize_record
 from unit_tests.archives import archive
 from unit_tests.conftest import Run
 

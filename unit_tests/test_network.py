@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from source_amplitude import source
+from source_amplitude.process import source
 from unit_tests.conftest import Clock, Run
 
 KEYS = {"api_key": "key-of-project-1", "secret_key": "secret-of-project-1"}

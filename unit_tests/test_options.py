@@ -15,8 +15,8 @@ from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarat
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from emulator import Emulator, Fault
-from source_amplitude.entrypoint import source_for
-from source_amplitude.source import MANIFEST_PATH
+from source_amplitude.process.entrypoint import source_for
+from source_amplitude.process.source import MANIFEST_PATH
 from unit_tests.conftest import STREAMS, Clock, Run
 
 KEYS = {"api_key": "key-of-project-1", "secret_key": "secret-of-project-1"}

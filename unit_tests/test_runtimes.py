@@ -24,7 +24,7 @@ import yaml
 from airbyte_cdk.cli.source_declarative_manifest import _run
 
 from emulator import Emulator, Project
-from source_amplitude.components import HOUR
+from source_amplitude.extensions.times import HOUR
 from unit_tests.conftest import NOW, STREAMS, Clock, Output, Run, catalog
 
 PACKAGE = Path(__file__).parent.parent / "source_amplitude"

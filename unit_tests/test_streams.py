@@ -10,8 +10,9 @@ import pytest
 from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer
 
 from emulator import Emulator, Fault, Project
-from source_amplitude.components import TIMESTAMP_FIELDS, parse_hour
-from source_amplitude.source import SourceAmplitude
+from source_amplitude.extensions.export.events import TIMESTAMP_FIELDS
+from source_amplitude.extensions.export.windows import parse_hour
+from source_amplitude.process.source import SourceAmplitude
 from unit_tests.archives import archive
 from unit_tests.conftest import NOW, STREAMS, Clock, Run
 from unit_tests.protocol import catalog

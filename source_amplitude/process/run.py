@@ -51,7 +51,7 @@ def main() -> None:
     gc.disable()
     try:
         # Not before the signal is heeded: to import the CDK takes a second.
-        from source_amplitude.entrypoint import launch
+        from source_amplitude.process.entrypoint import launch
 
         launch(sys.argv[1:], termination.deferred)
     except Terminated:

@@ -10,8 +10,8 @@ from typing import Any
 
 from airbyte_cdk.sources.streams.core import StreamData
 
-from source_amplitude.components import ExportRetriever
-from source_amplitude.messages import RecordBatch
+from source_amplitude.extensions.export.retriever import ExportRetriever
+from source_amplitude.process.messages import RecordBatch
 
 
 @dataclass

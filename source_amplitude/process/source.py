@@ -1,6 +1,7 @@
 """The manifest's streams as the package runs them: events on their own way, all others one by one."""
 
 import logging
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -24,12 +25,16 @@ from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_amplitude.config import config_error
-from source_amplitude.export import LIMITS, BatchingExportRetriever, ExportLimits
-from source_amplitude.sequential import SequentialStream
-from source_amplitude.states import read_states
+import source_amplitude
+from source_amplitude import extensions
+from source_amplitude.process.batching import LIMITS, BatchingExportRetriever, ExportLimits
+from source_amplitude.process.config import config_error
+from source_amplitude.process.sequential import SequentialStream
+from source_amplitude.process.states import read_states
 
-MANIFEST_PATH = Path(__file__).with_name("manifest.yaml")
+MANIFEST_PATH = Path(source_amplitude.__file__).with_name("manifest.yaml")
+# The one spelling of a custom component that every runtime resolves (docs/design.md, "Class names").
+sys.modules.setdefault("source_declarative_manifest.components", extensions)
 ARCHIVES = 8
 """Workers that events may have: as many archives lie on disk, in flight or waiting to be emitted."""
 DOWNLOADS = 4

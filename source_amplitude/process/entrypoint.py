@@ -24,10 +24,10 @@ from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_amplitude import cdk
-from source_amplitude.config import config_error, validate_config
-from source_amplitude.messages import RecordBatch, serialize_record
-from source_amplitude.source import SourceAmplitude
+from source_amplitude.process import cdk
+from source_amplitude.process.config import config_error, validate_config
+from source_amplitude.process.messages import RecordBatch, serialize_record
+from source_amplitude.process.source import SourceAmplitude
 
 
 def launch(arguments: list[str], deferred: Callable[[], AbstractContextManager[None]]) -> None:

@@ -1,0 +1,48 @@
+"""The classes that manifest.yaml names, each from its room."""
+
+from source_amplitude.extensions.annotations import AnnotationDay, CategoryName
+from source_amplitude.extensions.budget import BudgetRetriever
+from source_amplitude.extensions.charts import ChartErrorHandler, ChartExtractor
+from source_amplitude.extensions.cohorts.members import CohortErrorHandler, CohortMembersRetriever
+from source_amplitude.extensions.cohorts.states import CohortStateMigration
+from source_amplitude.extensions.cohorts.times import CohortTimes
+from source_amplitude.extensions.dashboards.segmentations import SegmentationRouter
+from source_amplitude.extensions.dashboards.series import SeriesExtractor
+from source_amplitude.extensions.dashboards.states import LatestDay
+from source_amplitude.extensions.dashboards.windows import WindowRetriever
+from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
+from source_amplitude.extensions.export.decoder import ExportDecoder
+from source_amplitude.extensions.export.errors import ExportErrorHandler
+from source_amplitude.extensions.export.retriever import ExportRetriever
+from source_amplitude.extensions.export.states import ExportStateMigration
+from source_amplitude.extensions.lists import ListExtractor
+from source_amplitude.extensions.taxonomy import (
+    EventPropertyErrorHandler,
+    EventPropertyType,
+    EventTypeRouter,
+)
+
+__all__ = [
+    "AmplitudeErrorHandler",
+    "AnnotationDay",
+    "BudgetRetriever",
+    "CategoryName",
+    "ChartErrorHandler",
+    "ChartExtractor",
+    "CohortErrorHandler",
+    "CohortMembersRetriever",
+    "CohortStateMigration",
+    "CohortTimes",
+    "EventPropertyErrorHandler",
+    "EventPropertyType",
+    "EventTypeRouter",
+    "ExportDecoder",
+    "ExportErrorHandler",
+    "ExportRetriever",
+    "ExportStateMigration",
+    "LatestDay",
+    "ListExtractor",
+    "SegmentationRouter",
+    "SeriesExtractor",
+    "WindowRetriever",
+]

@@ -1,0 +1,1 @@
+"""The Behavioral Cohorts API: when cohorts were computed, and who is in them."""

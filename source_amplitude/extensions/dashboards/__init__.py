@@ -1,0 +1,1 @@
+"""The Dashboard REST API: figures by day, week and month."""

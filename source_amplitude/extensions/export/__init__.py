@@ -1,0 +1,1 @@
+"""The Export API: the raw events."""

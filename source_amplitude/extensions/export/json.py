@@ -1,0 +1,133 @@
+"""A line of JSON, exactly: integers of any length, and repairs of what cannot be written."""
+
+import json
+import math
+import re
+import sys
+from collections import Counter
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+import orjson
+
+from source_amplitude.extensions.export.errors import BadLineError
+
+MAX_DEPTH = 1_024
+"""Levels of nesting that orjson reads, and that every runtime can write."""
+
+# json, which writes what orjson cannot, may recurse as deep as orjson reads.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * MAX_DEPTH))
+
+# An escaped character; in group 1 a surrogate without its other half.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+_NO_BRACKETS = bytes(b for b in range(256) if b not in b"[]{}")
+
+# Digits become 0, and what may stand before a number becomes a colon.
+_DIGITS = bytes(48 if 48 <= b < 58 else 58 if b in b":,[-\t\r " else 32 for b in range(256))
+
+_LONG_NUMBER = b":" + b"0" * 19
+"""What `_DIGITS` makes of an integer that 64 bits may not hold."""
+
+
+def has_long_number(data: bytes) -> bool:
+    """Whether a number in `data` may be an integer that orjson would round."""
+    return _LONG_NUMBER in data.translate(_DIGITS)
+
+
+def parse_json(line: bytes, exact: bool, repairs: Counter[str]) -> Any:
+    """Turn a line into a value; `exact` asks for a look at long numbers.
+
+    `repairs` counts what JSON allows and UTF-8 or a double does not: an unpaired surrogate, which becomes
+    U+FFFD, and a number that no double holds, which becomes a string of its digits.
+
+    Raises:
+        BadLineError: the line is not JSON, or is nested too deeply.
+    """
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _parse_exactly(line, repairs)
+    if exact and has_long_number(line) and _has_rounded_integer(value):
+        return _parse_exactly(line, repairs)
+    return value
+
+
+def _parse_exactly(line: bytes, repairs: Counter[str]) -> Any:
+    """Parse JSON with integers of any length, and repair what cannot be written."""
+    if _depth(line) > MAX_DEPTH:
+        raise BadLineError(f"is nested more than {MAX_DEPTH:,} levels deep")
+    try:
+        return json.loads(
+            _ESCAPE.sub(partial(_pair_surrogates, repairs), line).decode(),
+            parse_constant=_refuse,
+            parse_float=partial(_parse_number, repairs, float),
+            parse_int=partial(_parse_number, repairs, int),
+            object_pairs_hook=_keep_all_keys,
+        )
+    except ValueError as error:
+        raise BadLineError("is not a JSON object") from error
+
+
+def _pair_surrogates(repairs: Counter[str], escape: re.Match[bytes]) -> bytes:
+    """Return an escaped character, or U+FFFD for a surrogate without its other half."""
+    if escape[1] is None:
+        return escape[0]
+    repairs["lone surrogates, now U+FFFD"] += 1
+    return rb"\ufffd"
+
+
+def _refuse(constant: str) -> None:
+    """Refuse NaN and Infinity, which are not JSON.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(constant)
+
+
+def _parse_number(repairs: Counter[str], kind: type, digits: str) -> Any:
+    """Return a number, or its digits as a string where no double holds it."""
+    try:
+        if kind is int or math.isfinite(float(digits)):
+            return kind(digits)
+    except ValueError:  # over 4,300 digits, which Python does not convert
+        pass
+    repairs["numbers out of range, now strings"] += 1
+    return digits
+
+
+def _keep_all_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; keys that only a repair has made equal stay apart."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        while key in found and "\ufffd" in key:
+            key += "\ufffd"
+        found[key] = value
+    return found
+
+
+def _has_rounded_integer(value: Any) -> bool:
+    """Whether a float lies where only an integer out of 64 bits, or a rounded double, can."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if type(value) is float and abs(value) >= 2.0**63:
+            return True
+        if type(value) in (dict, list):
+            values += value.values() if type(value) is dict else value
+    return False
+
+
+def _depth(line: bytes) -> int:
+    """The levels of nesting of a line of JSON, or those before what is no JSON in it, and maybe more."""
+    if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
+        return 0
+    outside_strings = line.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2]
+    brackets = b"".join(outside_strings).translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)

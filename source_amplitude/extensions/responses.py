@@ -1,0 +1,67 @@
+"""What a response says of itself: Amplitude's message, its limit, its time."""
+
+import re
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+
+HOUR_SECONDS = 3600
+
+LIMITS = {
+    # The 429's own words (apis/analytics/dashboard-rest#rate-limits), and how long the limit needs.
+    "concurrent limit": (300, "five minutes"),
+    "rate limit": (HOUR_SECONDS, "an hour"),
+}
+
+
+def date_of(response: requests.Response) -> datetime | None:
+    """When a response was sent, by Amplitude's clock; None where it does not say."""
+    try:
+        moment = parsedate_to_datetime(response.headers["Date"])
+    except (LookupError, ValueError, TypeError):
+        return None
+    # RFC 5322's "-0000" is UTC too.
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def error_message(response: requests.Response) -> str:
+    """Amplitude's own words in an error response, or nothing when there are none."""
+    try:
+        return message_in(response.json())
+    except (ValueError, RecursionError):
+        return ""
+
+
+def message_in(body: Any) -> str:
+    """The words of an error's envelope: `message (details)`, or nothing.
+
+    The taxonomy has `errors: [{message}]` where all others have
+    `error: {message, metadata: {details}}`.
+    """
+    try:
+        error = body.get("error") or body["errors"][0]
+        if isinstance(error, str):
+            return error
+        words, details = error.get("message"), (error.get("metadata") or {}).get("details")
+    except (LookupError, TypeError, AttributeError):
+        return ""
+    return f"{words} ({details})" if words and details else str(words or details or "")
+
+
+QUOTABLE = re.compile(r"(?!.*[\w-]{32})[\w .,:;()'/%+-]{1,300}", re.ASCII)
+"""Words of an error that a message may quote: a short sentence, without an address, a key or a record."""
+
+
+def refuses_keys(response: requests.Response) -> bool:
+    """Whether a response is about the keys, and not about what was asked for."""
+    words = error_message(response).lower()
+    about_keys = re.search(r"key|secret|credential", words)
+    return response.status_code == 401 or (response.status_code == 403 and bool(about_keys))
+
+
+def quotation(response: requests.Response) -> str:
+    """Return Amplitude's message as the end of a sentence, or nothing."""
+    words = error_message(response)
+    return f": {words}" if QUOTABLE.fullmatch(words) else ""

@@ -1,0 +1,1 @@
+"""The connector as a process: its command line, its scheduling, and what it writes."""
