@@ -87,7 +87,7 @@ bench-spark: setup $(ENVS)/spark/ready ## measure Spark with one and two executo
 	@$(BIN)/python -m benchmarks.spark
 
 fuzz: setup ## run the property-based tests, 3,000 examples each
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest unit_tests/test_decoder.py unit_tests/test_timelines.py
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest unit_tests/export/test_decoder.py unit_tests/export/test_timelines.py
 
 lock: setup ## re-lock the dependencies
 	$(COMPILE) pyproject.toml --extra fast -o requirements/runtime.txt

@@ -36,20 +36,7 @@ from source_amplitude.process import source
 from source_amplitude.process.entrypoint import Entrypoint, source_for
 from source_amplitude.process.source import MANIFEST_PATH
 from tools.components import bundled
-from unit_tests.protocol import DAILY, STREAMS, Output, catalog, config_for, options
-
-__all__ = [
-    "DAILY",
-    "NOW",
-    "STREAMS",
-    "Clock",
-    "Output",
-    "Read",
-    "Run",
-    "Sync",
-    "catalog",
-    "config_for",
-]
+from unit_tests.support.protocol import STREAMS, Output, catalog, config_for, options
 
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("fuzz", max_examples=3_000, deadline=None, print_blob=True)

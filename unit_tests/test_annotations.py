@@ -6,7 +6,7 @@ import pytest
 
 from emulator import Emulator, annotations
 from unit_tests.conftest import Read
-from unit_tests.protocol import answer, without_nulls
+from unit_tests.support.protocol import answer, without_nulls
 
 
 def test_annotations_pass_through_whole_with_their_day_and_the_name_of_their_category(

@@ -8,8 +8,8 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from emulator.charts import CHARTS
-from unit_tests.conftest import Output, Sync, config_for
-from unit_tests.protocol import error_body, logged
+from unit_tests.conftest import Sync
+from unit_tests.support.protocol import Output, config_for, error_body, logged
 
 RECORDED = (
     '"\tWeekly players"\r\n"\tChart made for the weekly review."\r\n\r\n'

@@ -8,7 +8,7 @@ import pytest
 
 from emulator import Emulator, Fault
 from unit_tests.conftest import NOW, Clock, Read, Run
-from unit_tests.protocol import answer, state_of
+from unit_tests.support.protocol import answer, state_of
 
 PATH = "/api/2/deletions/users"
 

@@ -11,7 +11,15 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from unit_tests.conftest import Clock, Run
-from unit_tests.protocol import DAILY, LISTS, PATHS, STREAMS, catalog, config_for, error_body
+from unit_tests.support.protocol import (
+    DAILY,
+    LISTS,
+    PATHS,
+    STREAMS,
+    catalog,
+    config_for,
+    error_body,
+)
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])

@@ -7,7 +7,7 @@ import pytest
 
 from emulator import Emulator, Fault
 from unit_tests.conftest import Read
-from unit_tests.protocol import LISTS, PATHS, answer
+from unit_tests.support.protocol import LISTS, PATHS, answer
 
 
 @pytest.mark.parametrize("stream", LISTS)

@@ -14,7 +14,7 @@ import pytest
 from emulator import Emulator, Fault
 from emulator.messages import Request, Response
 from unit_tests.conftest import Read
-from unit_tests.protocol import config_for
+from unit_tests.support.protocol import config_for
 
 LIVE = Path(__file__).with_name("live")
 SCHEMAS = Path(__file__).parent.parent / "source_amplitude" / "schemas"

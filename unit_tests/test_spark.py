@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault, Project
-from unit_tests.conftest import NOW, Clock, Run, config_for
-from unit_tests.protocol import STREAMS, error_body
+from unit_tests.conftest import NOW, Clock, Run
+from unit_tests.support.protocol import STREAMS, config_for, error_body
 
 ROOT = Path(__file__).parent.parent
 SPARK = ROOT / ".cache" / "envs" / "spark"

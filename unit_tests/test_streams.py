@@ -13,9 +13,9 @@ from emulator import Emulator, Fault, Project
 from source_amplitude.extensions.export.events import TIMESTAMP_FIELDS
 from source_amplitude.extensions.export.windows import parse_hour
 from source_amplitude.process.source import SourceAmplitude
-from unit_tests.archives import archive
-from unit_tests.conftest import NOW, STREAMS, Clock, Run
-from unit_tests.protocol import catalog
+from unit_tests.conftest import NOW, Clock, Run
+from unit_tests.support.archives import archive
+from unit_tests.support.protocol import STREAMS, catalog
 
 SCHEMAS = Path(__file__).parent.parent / "source_amplitude" / "schemas"
 
@@ -166,7 +166,7 @@ def test_a_stream_without_a_cursor_is_read_whole_each_time(
     assert first.records(stream) == second.records(stream)
 
 
-RECORDED = (Path(__file__).parent / "recorded_events.ndjson").read_bytes()
+RECORDED = (Path(__file__).parent / "live" / "recorded_events.ndjson").read_bytes()
 """Three events of a public test account, as the Export API served them in 2023."""
 
 

@@ -17,7 +17,7 @@ import pytest
 from emulator import Emulator, Fault
 from tools import sync
 from unit_tests.conftest import NOW, Clock, Run
-from unit_tests.protocol import STREAMS, Output, catalog, options
+from unit_tests.support.protocol import STREAMS, Output, catalog, options
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = [sys.executable, str(ROOT / "tools" / "progress.py")]

@@ -9,7 +9,7 @@ from emulator import Emulator, Fault, taxonomy
 from emulator.event import EVENT_TYPES
 from emulator.messages import Request
 from unit_tests.conftest import Read
-from unit_tests.protocol import answer, config_for, without_nulls
+from unit_tests.support.protocol import answer, config_for, without_nulls
 
 PATH = "/api/2/taxonomy/event-property"
 NOT_FOUND = json.dumps(taxonomy.NOT_FOUND).encode()

@@ -1,0 +1,257 @@
+"""Cohort members by change: which cohorts a sync asks for, and what the state knows of each."""
+
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from emulator import Emulator, Fault, cohorts
+from emulator.limits import COHORT_DOWNLOADS, Budget
+from emulator.messages import Request, Response
+from unit_tests.conftest import NOW, Clock, Run, Sync
+from unit_tests.support.protocol import Output, config_for
+
+FIRST, SECOND = "p81xq0z", "zz7a1b2"
+MEMBERS = ("cohort_members",)
+
+
+@pytest.fixture
+def config(amplitude: Emulator) -> dict[str, Any]:
+    return config_for(amplitude, cohort_ids=[FIRST, SECOND])
+
+
+def jobs(amplitude: Emulator) -> Counter[str]:
+    """The jobs that were created, by cohort, since this was last asked."""
+    start = "/api/5/cohorts/request/"
+    paths = [request.path for request in amplitude.requests]
+    amplitude.requests.clear()
+    return Counter(
+        p.removeprefix(start) for p in paths if p.startswith(start) and p[-5:] != "/file"
+    )
+
+
+def read_cohorts(output: Output) -> set[str]:
+    return {record["cohort_id"] for record in output.records("cohort_members")}
+
+
+def epoch(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def test_a_cohort_that_has_not_changed_is_not_asked_for_again(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    first = sync(config, MEMBERS, [])
+    asked = jobs(amplitude)
+    clock.set(NOW + timedelta(hours=1))
+    second = sync(config, MEMBERS, first.state)
+    again = jobs(amplitude)
+    clock.set(NOW + timedelta(hours=2))
+    third = sync(config, MEMBERS, second.state)
+
+    assert asked == {FIRST: 1, SECOND: 1}
+    assert read_cohorts(first) == {FIRST, SECOND}
+    assert not again
+    assert second.records("cohort_members") == third.records("cohort_members") == []
+    assert not jobs(amplitude)
+    assert first.state == second.state == third.state
+
+
+@pytest.mark.parametrize("times", ["computed", "edited"])
+def test_a_cohort_that_was_computed_or_edited_is_read_again_and_no_other(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock, times: str
+) -> None:
+    first = sync(config, MEMBERS, [])
+    jobs(amplitude)
+    getattr(amplitude.project, times)[SECOND] = epoch(NOW + timedelta(minutes=30))
+    clock.set(NOW + timedelta(hours=1))
+    second = sync(config, MEMBERS, first.state)
+    asked = jobs(amplitude)
+    clock.set(NOW + timedelta(hours=2))
+    sync(config, MEMBERS, second.state)
+
+    assert asked == {SECOND: 1}
+    assert read_cohorts(second) == {SECOND}
+    before = {r["computed_at"] for r in first.records("cohort_members") if r["cohort_id"] == SECOND}
+    after = {r["computed_at"] for r in second.records("cohort_members")}
+    assert len(before) == len(after) == 1
+    assert max(before) < max(after)
+    assert not jobs(amplitude)
+
+
+def test_a_cohort_that_changes_while_its_file_is_written_is_read_again(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    respond = amplitude.respond
+    late = epoch(NOW + timedelta(minutes=30))
+
+    def with_change(request: Request, fault: Fault | None, over_limit: bool) -> Response:
+        response = respond(request, fault, over_limit)
+        if response.status == 200 and "request-status" in request.path:
+            amplitude.project.computed[FIRST] = late
+        return response
+
+    amplitude.respond = with_change  # type: ignore[method-assign]
+    first = sync(config, MEMBERS, [])
+    amplitude.respond = respond  # type: ignore[method-assign]
+    jobs(amplitude)
+    clock.set(NOW + timedelta(hours=1))
+    sync(config, MEMBERS, first.state)
+
+    assert jobs(amplitude) == {FIRST: 1}
+
+
+def test_where_to_ask_for_a_cohort_computes_nothing_its_times_are_enough(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    amplitude.project.downloads_compute = False
+    amplitude.project.computed = {FIRST: 1_700_000_000, SECOND: 1_800_000_000}
+    amplitude.project.edited = {FIRST: 1_700_000_100, SECOND: 1_800_000_100}
+
+    first = sync(config, MEMBERS, [])
+    jobs(amplitude)
+    clock.set(NOW + timedelta(days=1))
+    sync(config, MEMBERS, first.state)
+
+    assert not jobs(amplitude)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"__ab_no_cursor_state_message": True},
+        {"__ab_full_refresh_sync_complete": True},
+        {"states": [{"partition": {"cohort_id": FIRST}, "cursor": {"computed_at": "soon"}}]},
+        {"states": "none"},
+    ],
+)
+def test_a_state_of_another_form_has_all_cohorts_read(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, state: dict[str, Any]
+) -> None:
+    descriptor = {"name": "cohort_members"}
+    stream = {"stream_descriptor": descriptor, "stream_state": state}
+
+    output = sync(config, MEMBERS, [{"type": "STREAM", "stream": stream}])
+
+    assert output.error is None
+    assert jobs(amplitude) == {FIRST: 1, SECOND: 1}
+
+
+def test_a_cohort_that_is_added_is_read_and_the_others_are_not(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    first = sync({**config, "cohort_ids": [SECOND]}, MEMBERS, [])
+    jobs(amplitude)
+    clock.set(NOW + timedelta(hours=1))
+
+    second = sync(config, MEMBERS, first.state)
+
+    assert jobs(amplitude) == {FIRST: 1}
+    assert read_cohorts(second) == {FIRST}
+
+
+def test_a_cohort_without_members_or_without_times_is_read_too(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    config = {**config, "cohort_ids": ["k3v9t2a"]}
+
+    first = sync(config, MEMBERS, [])
+    asked = jobs(amplitude)
+    clock.set(NOW + timedelta(hours=1))
+    sync(config, MEMBERS, first.state)
+
+    assert asked == {"k3v9t2a": 1}
+    assert not jobs(amplitude)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"[]"),
+        (200, b"{}"),
+        (200, b"<html>"),
+        (200, b'{"limit": null, "count": 4}'),
+        (200, b'{"cohorts": [{"id": "p81xq0z", "lastComputed": "soon", "lastMod": 1}]}'),
+        (404, b""),
+        (403, b""),
+        (500, b""),
+    ],
+)
+def test_without_a_list_or_a_count_all_is_read(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, status: int, body: bytes
+) -> None:
+    amplitude.faults = [
+        Fault(path="/api/3/cohorts", status=status, body=body, times=None),
+        Fault(path="/api/3/cohorts/usage", status=status, body=body, times=None),
+    ]
+
+    output = sync(config, MEMBERS, [])
+
+    assert output.error is None
+    assert jobs(amplitude) == {FIRST: 1, SECOND: 1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"rest_download": {"limit": 500, "usage": 499, "resets_at": "2024-02-01T00:00:00Z"}}',
+        b'{"limit": 500, "count": 499}',
+    ],
+)
+def test_the_stream_stops_with_a_warning_before_the_months_limit_is_passed(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock, body: bytes
+) -> None:
+    amplitude.faults = [Fault(path="/api/3/cohorts/usage", status=200, body=body, times=None)]
+    first = sync(config, MEMBERS, [])
+    asked = jobs(amplitude)
+    amplitude.faults = []
+    clock.set(NOW + timedelta(days=30))
+    second = sync(config, MEMBERS, first.state)
+
+    assert first.error is None
+    assert sum(asked.values()) == 1
+    (left,) = {FIRST, SECOND} - asked.keys()
+    (warning,) = [log for log in first.logs if "limit of cohort requests" in log]
+    assert left in warning
+    reset = "on 2024-02-01T00:00:00Z" if b"resets_at" in body else "with the next month"
+    assert f"It is reset {reset}" in warning
+    assert jobs(amplitude) == {left: 1}
+    assert read_cohorts(second) == {left}
+
+
+def test_the_emulator_counts_the_months_downloads_and_refuses_more(
+    run: Run, config: dict[str, Any], amplitude: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amplitude.api.budgets["cohorts"] = Budget({"monthly": (1, timedelta(days=30))}, lambda: NOW)
+    monkeypatch.setitem(COHORT_DOWNLOADS, "monthly", (1, timedelta(days=30)))
+
+    output = run("read", config, MEMBERS)
+
+    assert output.error is None
+    assert [request.status for request in amplitude.requests if request.status == 429] == []
+    assert len(read_cohorts(output)) == 1
+
+
+@pytest.mark.integration
+def test_hourly_syncs_of_thirty_days_ask_only_for_what_changed(
+    run: Run, amplitude: Emulator, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four cohorts, of which two change once a day; asking for all each hour takes 2,880 jobs."""
+    four = [{**cohorts.make_cohorts(1)[1], "id": f"cohort{n}", "size": 2} for n in range(4)]
+    monkeypatch.setattr(cohorts, "make_cohorts", lambda _: four)
+    config = config_for(amplitude, cohort_ids=[each["id"] for each in four])
+    start = datetime(2024, 2, 1, 0, 30, tzinfo=timezone.utc)
+    state: list[dict[str, Any]] = []
+
+    for hour in range(30 * 24):
+        now = start + timedelta(hours=hour)
+        clock.set(now)
+        if hour and hour % 24 == 5:
+            for cohort in ("cohort1", "cohort3"):
+                amplitude.project.computed[cohort] = epoch(now - timedelta(minutes=5))
+        output = run("read", config, MEMBERS, state)
+        assert output.error is None
+        state = output.state
+
+    assert jobs(amplitude) == {"cohort0": 1, "cohort1": 31, "cohort2": 1, "cohort3": 31}

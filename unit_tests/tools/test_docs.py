@@ -1,0 +1,163 @@
+"""The documentation against the product, and the tool that holds them together."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from source_amplitude.process.source import ARCHIVES, DOWNLOADS
+from tools import docs
+from unit_tests.support.protocol import STREAMS
+
+ROOT = Path(__file__).parents[2]
+MANIFEST = (ROOT / "source_amplitude" / "manifest.yaml").read_text()
+
+
+def test_the_documentation_says_what_the_code_says(capsys: pytest.CaptureFixture[str]) -> None:
+    code = docs.main(["--check"])
+
+    assert capsys.readouterr().err == ""
+    assert code == 0
+
+
+def test_a_block_is_rewritten_and_what_is_written_by_hand_is_kept() -> None:
+    page = """# A page
+<!-- streams: written by make docs -->
+| stream | key | cursor | a record |
+| --- | --- | --- | --- |
+| `events` | `id` | | a raw event |
+<!-- end -->
+The end.
+"""
+    fresh = docs.rewrite(page)
+
+    assert fresh.startswith("# A page\n<!-- streams")
+    assert fresh.endswith("<!-- end -->\nThe end.\n")
+    assert "| `events` | `uuid` | `server_upload_time` | a raw event |\n" in fresh
+    assert fresh.count("\n| `") == len(STREAMS)
+    assert docs.rewrite(fresh) == fresh
+
+
+def test_a_table_says_each_streams_key_and_cursor() -> None:
+    rows = {name: docs.key_and_cursor(stream) for name, stream in docs.declared()}
+
+    assert rows == {
+        name: (", ".join(f"`{field}`" for field in key), f"`{cursor}`" if cursor else "")
+        for name, (key, cursor) in STREAMS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "finding"),
+    [
+        ("`refused the keys`", "`refused the locks`", "no message contains `refused the locks`"),
+        ("| `is missing` |", "| `must be` |", "process/config.py says '`{}` is missing"),
+    ],
+)
+def test_a_message_and_its_row_are_held_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: str, bad: str, finding: str
+) -> None:
+    text = (ROOT / "docs" / "errors.md").read_text()
+    assert good in text
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "errors.md").write_text(text.replace(good, bad))
+    (tmp_path / "source_amplitude").symlink_to(ROOT / "source_amplitude")
+    monkeypatch.setattr(docs, "ROOT", tmp_path)
+
+    findings = list(docs.faults_of_errors())
+
+    assert [found for found in findings if finding in found], findings
+
+
+def test_the_manifest_defines_its_streams_in_the_order_of_their_list() -> None:
+    manifest = yaml.safe_load(MANIFEST)
+    listed = [reference.rpartition("/")[2] for reference in manifest["streams"]]
+
+    assert [name for name in manifest["definitions"] if name in listed] == listed == list(STREAMS)
+
+
+def test_no_line_of_the_manifest_that_is_written_by_hand_exceeds_100_columns() -> None:
+    by_hand, generated = MANIFEST.split("\n# Generated from", 1)
+
+    assert generated
+    assert [line for line in by_hand.splitlines() if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_every_stream_is_defined_under_its_api_address(stream: str) -> None:
+    assert re.search(rf"  # https://amplitude\.com/docs/\S+\n  {stream}:\n", MANIFEST)
+
+
+def test_the_schemas_in_the_manifest_are_those_of_the_files() -> None:
+    for name, loader in yaml.safe_load(MANIFEST)["schemas"].items():
+        path = ROOT / "source_amplitude" / "schemas" / f"{name}.json"
+        assert loader["schema"] == json.loads(path.read_text())
+
+
+def test_the_scaling_figures_are_those_of_a_benchmark_and_of_the_product() -> None:
+    text = (ROOT / "docs" / "scaling.md").read_text()
+    figures = re.findall(r"^\| `(\w+)` \|.* \| ([\d,.]+) \| .* \|$", text, re.MULTILINE)
+    value = dict(figures)
+    benchmarks = (ROOT / "benchmarks" / "README.md").read_text()
+
+    (alone,) = re.findall(r"^\| the connector alone \| (.+) \| \|$", benchmarks, re.MULTILINE)
+    (spark,) = re.findall(r"^\| one executor \| (.+) \|$", benchmarks, re.MULTILINE)
+    _events, _seconds, rate, _start, memory = alone.split(" | ")
+    assert (value["rate"], value["memory_mib"]) == (rate, memory)
+    _events, _seconds, rate, _start, python, jvm = spark.split(" | ")
+    assert (value["spark_rate"], int(value["spark_memory_mib"])) == (rate, int(python) + int(jvm))
+    assert f"{value['event_bytes']} bytes of JSON, {value['zipped']} times less" in benchmarks
+    assert value["downloads"] == str(DOWNLOADS)
+    assert value["archives"] == str(ARCHIVES)
+
+
+@pytest.mark.parametrize("trap", ["", "trap '' INT;"], ids=["a terminal", "a background job"])
+def test_the_readme_shows_what_the_emulator_prints_and_ctrl_c_ends_it(trap: str) -> None:
+    command = ["sh", "-c", f'{trap} exec "$0" -m emulator --port 0', sys.executable]
+    with (
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.kill)
+        assert process.stdout
+        shown = "".join(process.stdout.readline() for _ in range(4))
+        address = shown.split()[1]
+        status = requests.get(f"{address}/api/3/cohorts", timeout=10).status_code
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+
+    assert status == 401
+    assert process.returncode == 0
+    assert shown.replace(address, "http://127.0.0.1:8080") in (ROOT / "README.md").read_text()
+
+
+def links(page: Path) -> list[str]:
+    return re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
+
+
+@pytest.mark.parametrize("page", docs.pages(), ids=lambda page: page.name)
+def test_a_link_within_the_repository_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        name, _, section = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE) if section else []
+        anchors = [re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in headings]
+        assert not section or section in anchors, link
+
+
+def test_the_examples_are_a_config_and_a_catalog_of_the_connector() -> None:
+    config: dict[str, Any] = json.loads((ROOT / "examples" / "config.json").read_text())
+    catalog = json.loads((ROOT / "examples" / "catalog.json").read_text())
+    specification = docs.specification()
+
+    assert set(specification["required"]) <= set(config) <= set(specification["properties"])
+    assert [stream["stream"]["name"] for stream in catalog["streams"]] == ["events"]
