@@ -20,8 +20,17 @@ import time
 import weakref
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import InitVar, dataclass, replace
 from datetime import date, datetime, timedelta, timezone
@@ -754,25 +763,32 @@ def moment_of(epoch: int) -> str:
 
 
 CHUNK_BYTES = 128 * 1024
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Bytes that are read, inflated and written at once."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space, no quota, or a file larger than the folder takes."""
 
 
 def temporary_file(buffering: int = -1) -> IO[bytes]:
-    """A file without a name, so that it is gone with the process.
+    """Return a file without a name, so that it is gone with the process.
 
     Raises:
-        AirbyteTracedException: config_error, the folder takes none.
+        AirbyteTracedException: config_error, the folder does not take files.
     """
     try:
         return TemporaryFile(prefix="source-amplitude-", buffering=buffering)
     except OSError as error:
-        raise unusable_folder("No file can be made in", error) from error
+        raise unusable_folder("Cannot create a file in", error) from error
+
+
+def write_whole(file: IO[bytes], chunk: bytes) -> None:
+    """Write a chunk to an unbuffered file, which may take less than it is given."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def unusable_folder(what: str, error: OSError) -> AirbyteTracedException:
-    """The error for a folder of temporary files that is missing, read-only or broken."""
+    """Return the error for a folder of temporary files that is missing, read-only or broken."""
     return AirbyteTracedException(
         message=f"{what} the folder for temporary files ({error.strerror}): set TMPDIR to a folder with"
         " some gigabytes of free space.",
@@ -1703,129 +1719,13 @@ def bucket_window(interval: str, start: str, end: str, today: str) -> BucketWind
     return BucketWindow(max(str(asked), BEGINNING_OF_DATA[:10]), str(first), last)
 
 
-# -- export.errors: Responses of the Export API that are not an archive ---------------------------
-
-
-class TooLargeError(Exception):
-    """Amplitude or this machine cannot export a window at once; a smaller one may work."""
-
-
-class DamagedArchiveError(Exception):
-    """A response that is an archive and is not whole; a retry may bring a whole one."""
-
-
-class NoArchiveError(Exception):
-    """A response of 200 that is no archive: its text says why, where Amplitude gave one."""
-
-    def __init__(self, message: str, wait_seconds: float = 0.0) -> None:
-        """Say what came, and how long a limit that it names needs; 0 where it names none."""
-        super().__init__(message)
-        self.wait_seconds = wait_seconds
-
-
-@dataclass
-class ExportErrorHandler(AmplitudeErrorHandler):
-    """Turn an error response of the Export API into what to do about it.
-
-    - 404 with Amplitude's "Raw data files were not found": a window without events
-    - 404 with other words of Amplitude: system_error; without any: retried, as 5xx is
-    - 413, a second 504, and a 400 that names no other cause, since Amplitude documents 400 as
-      "over 4 GB": TooLargeError
-
-    See: https://amplitude.com/docs/apis/analytics/export#status-codes
-    """
-
-    def interpret_response(
-        self, response_or_exception: requests.Response | Exception | None
-    ) -> ErrorResolution:
-        """Tell the requester what to do.
-
-        Raises:
-            TooLargeError: a smaller window may work.
-            AirbyteTracedException: a retry is no use.
-        """
-        response = response_or_exception
-        if not isinstance(response, requests.Response):
-            return super().interpret_response(response)
-        if response.ok:  # before anything reads the body, which is streamed
-            return SUCCESS_RESOLUTION
-        status, words = response.status_code, error_message(response)
-        if status == 404:
-            if re.search("raw data.*not found", words, re.IGNORECASE):
-                message = "The export has no events in this window (404)."
-                return ErrorResolution(ResponseAction.IGNORE, None, message)
-            if not words:
-                return self.retry(response)
-        elif status == 413 or (status == 400 and not _names_another_cause(words)):
-            raise TooLargeError(f"{status}{quotation(response)}")
-        elif status == 504:
-            if self.attempts:
-                raise TooLargeError(f"504, twice{quotation(response)}")
-        elif status == 400:
-            raise self.failure(
-                FailureType.config_error,
-                f"Amplitude refused the export ({status}{quotation(response)}). Correct the dates or options"
-                " it names.",
-            )
-        return super().interpret_response(response)
-
-
-def _names_another_cause(words: str) -> bool:
-    """Whether the text of a 400 plainly names another cause than the export's size."""
-    text = words.lower()
-    if re.search(r"too large|too big|4 ?gb|size|exceed", text):
-        return False
-    return bool(
-        re.search(r"date|param|argument|format|start|end|range|credential|api key|secret", text)
-    )
-
-
-class BadLineError(Exception):
-    """A line of a member that is not an event."""
-
-
-class RestartError(Exception):
-    """A download must give its disk space to those before it, and start again."""
-
-
-def no_archive(response: requests.Response, beginning: bytes) -> NoArchiveError:
-    """What to say of a response of 200 that is no archive."""
-    try:
-        body = json.loads(beginning)
-        words = body if isinstance(body, str) else message_in(body)
-    except (ValueError, RecursionError):
-        words = ""
-    if not QUOTABLE.fullmatch(words):
-        words = ""
-    kind = "empty" if not beginning else "a page" if beginning.lstrip()[:1] == b"<" else "no zip"
-    status = response.status_code
-    return NoArchiveError(
-        f"{status}: {words}" if words else f"{status}, but its body is {kind}",
-        next((seconds for limit, (seconds, _) in LIMITS.items() if limit in words.lower()), 0),
-    )
-
-
-# -- export.inflate: zlib or, where the extra `fast` is installed, isal: the same output, faster --
-
-
-fastest: Any = zlib
-try:
-    from isal import isal_zlib
-except ImportError:
-    pass
-else:
-    fastest = isal_zlib
-crc32 = fastest.crc32
-decompressobj = fastest.decompressobj
-InflateError: Any = fastest.error
-
 # -- export.windows: Windows of hours, UTC --------------------------------------------------------
 
 
 HOUR_FORMAT = "%Y%m%dT%H"
-
-BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
-
+BEGINNING_OF_TIME = datetime(1, 1, 1, tzinfo=timezone.utc)
+NO_END = "9999"
+"""A bound that no moment reaches."""
 EXPORT_DELAY = timedelta(hours=3)
 """An hour can be exported in full once this much time has passed since it began."""
 
@@ -1848,13 +1748,13 @@ class Window(NamedTuple):
             yield Window(start, min(start + hours * HOUR, self.end))
             start += hours * HOUR
 
-    def holds(self, moment: str) -> bool:
-        """Whether a moment (RFC 3339, UTC, six decimals) lies within the window, not at its start."""
+    def cuts(self, moment: str) -> bool:
+        """Whether a moment (RFC 3339, UTC, six decimals) falls inside the window and so splits it."""
         start, end = (bound.isoformat(timespec="microseconds") for bound in self)
         return start < moment < end
 
     def as_slice(self) -> StreamSlice:
-        """The form of a request: first and last hour, both included."""
+        """Return the form of a request: first and last hour, both included."""
         bounds = {"start_time": format_hour(self.start), "end_time": format_hour(self.end - HOUR)}
         return StreamSlice(partition={}, cursor_slice=bounds)
 
@@ -1867,7 +1767,7 @@ def parse_hour(text: str) -> datetime:
     """Turn a moment in any form that a state has had into its hour, UTC.
 
     Raises:
-        ValueError: the text is no moment.
+        ValueError: the text is not a moment.
     """
     if re.fullmatch(r"\d{8}T\d{2}", text):
         return datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=timezone.utc)
@@ -1880,12 +1780,12 @@ def format_hour(hour: datetime) -> str:
 
 
 def floor_hour(moment: datetime) -> datetime:
-    """The hour that a moment lies in, UTC."""
+    """Return the hour that a moment lies in, UTC."""
     return moment.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
 
 
 def merge(windows: Iterable[Window]) -> list[Window]:
-    """The same hours in as few windows as possible, oldest first."""
+    """Return the same hours in as few windows as possible, oldest first."""
     merged: list[Window] = []
     for start, end in sorted(windows):
         if merged and start <= merged[-1].end:
@@ -1896,7 +1796,7 @@ def merge(windows: Iterable[Window]) -> list[Window]:
 
 
 def subtract(windows: Iterable[Window], others: Iterable[Window]) -> list[Window]:
-    """The hours of `windows` that none of `others` has, oldest first."""
+    """Return the hours of `windows` that are in none of `others`, oldest first."""
     rest = merge(windows)
     for start, end in others:
         parts = [
@@ -1907,74 +1807,170 @@ def subtract(windows: Iterable[Window], others: Iterable[Window]) -> list[Window
 
 
 def complete_until(now: datetime) -> datetime:
-    """The end of the newest hour that can be exported in full."""
+    """Return the end of the newest hour that can be exported in full."""
     return floor_hour(now - EXPORT_DELAY) + HOUR
 
 
-FOREVER = "9999"
-"""A bound that no moment reaches."""
+def end_of_uploads(config: Mapping[str, Any]) -> str:
+    """Return the end date, before which events must be uploaded, as RFC 3339; `NO_END` without one."""
+    return str(rfc3339(config.get("end_date") or NO_END))
 
 
-def until_of(config: Mapping[str, Any]) -> str:
-    """The end date, before which events are read, as RFC 3339; `FOREVER` without one."""
-    return str(rfc3339(config.get("end_date") or FOREVER))
+# -- export.errors: What keeps a window from being read: the errors of the export, and the message that names its hours
 
 
-# -- export.archive: A verified archive on disk: members, and their lines in blocks ---------------
+class TooLargeError(Exception):
+    """Amplitude or this machine cannot export a window at once; a smaller one may work."""
 
 
-DAMAGE: tuple[type[Exception], ...] = (
-    zipfile.BadZipFile,
-    zlib.error,
-    InflateError,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-)
-"""What zipfile and the inflater raise at bytes that are not what they should be."""
+class NoRoomError(TooLargeError):
+    """The archive does not fit on this machine's disk."""
 
-BLOCK_LINES = 1_000
-"""A state lies between two blocks, so that many short lines are several."""
+
+class RestartError(Exception):
+    """A download found no room on the disk and must start again, when no other archive is there."""
+
+
+class DamagedArchiveError(Exception):
+    """A response that is an archive and is not whole; a retry may bring a whole one."""
+
+
+class NotAnArchiveError(Exception):
+    """A response of 200 that is not an archive: its text says why, where Amplitude gave one."""
+
+    def __init__(self, message: str, wait_seconds: float = 0.0) -> None:
+        """Say what the response was, and how long a limit that it names needs; 0 if it names none."""
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
+class BadLineError(Exception):
+    """A line of a member that is not an event."""
+
+
+Failures = list[tuple[Window, Exception]]
+"""Windows that were not read, each with its cause."""
+
+
+def unread_hours(name: str, failures: Failures, stopped: bool) -> AirbyteTracedException:
+    """Return the error that names the hours that were not read, and the cause of the first."""
+    hours = ", ".join(str(window) for window, _ in failures[:5])
+    more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
+    cause = failures[0][1]
+    failure_type, reason = explain(cause)
+    end = " No further requests were made." if stopped else ""
+    return AirbyteTracedException(
+        message=f"These hours (UTC) of {name} were not read, and the next sync reads them: {hours}{more}."
+        f" {reason.rstrip('.')}.{end}",
+        internal_message=f"{len(failures)} windows failed, the first: {type(cause).__name__}",
+        failure_type=failure_type,
+    )
+
+
+def explain(cause: Exception) -> tuple[FailureType, str]:
+    """Return who can help, and a sentence on what happened and what to do."""
+    if isinstance(cause, AirbyteTracedException):
+        return cause.failure_type, cause.message or ""
+    rules: Sequence[tuple[type[Exception], FailureType, str]] = (
+        (
+            NotAnArchiveError,
+            FailureType.transient_error,
+            "Amplitude's response is not an archive ({})",
+        ),
+        (
+            BadLineError,
+            FailureType.system_error,
+            "{}: set `on_bad_record` to `skip` to leave out such lines",
+        ),
+        (
+            DamagedArchiveError,
+            FailureType.transient_error,
+            "The archive is not whole ({}); if the error persists, use Amplitude's S3 export",
+        ),
+        (NoRoomError, FailureType.config_error, "The export of this hour does not fit on disk: {}"),
+        (
+            TooLargeError,
+            FailureType.transient_error,
+            "Amplitude does not export even a single hour ({}); if the error persists, use Amplitude's"
+            " S3 export",
+        ),
+    )
+    return next(
+        (failure_type, sentence.format(cause))
+        for kind, failure_type, sentence in rules
+        if isinstance(cause, kind)
+    )
+
+
+# -- export.inflate: Inflate gzip, by zlib or, where the extra `fast` is installed, by isal: the same bytes, faster
+
+
+fastest: Any = zlib
+try:
+    from isal import isal_zlib
+except ImportError:
+    pass
+else:
+    fastest = isal_zlib
+crc32 = fastest.crc32
+decompressobj = fastest.decompressobj
+InflateError: Any = fastest.error
 
 GZIP_WBITS = 31
-
-DESCRIPTOR_BYTES = 24
-"""What may lie between two members: a data descriptor (PKZIP application note, 4.3.9)."""
-
-ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06")
-"""A member; the end of an archive that has none; the same in zip64 form."""
-
-MEMBER_NAME = re.compile(r"_(\d{4}-\d{2}-\d{2})(?:_(\d{1,2}))?(?:#\d+)?\.json(?:\.gz)?", re.ASCII)
+"""zlib's number for a stream with the header and trailer of gzip."""
+GZIP_BEGINNING = b"\x1f\x8b"
 
 
-@dataclass
-class ArchiveMember:
-    """A file of an archive: what it holds once inflated, and the hours its name speaks of.
+def inflate(read: Callable[[int], bytes], decompressor: Callable[..., Any]) -> Iterator[bytes]:
+    """Yield the inflated bytes of gzip streams that follow each other, or plain bytes as they are.
 
-    `length` and `crc32` are those of the inflated bytes, over all gzip streams.
-    `window` is an hour; a day for the daily files of before 2014-11-12; None for any other name.
+    Memory: two chunks.
+
+    Raises:
+        InflateError, zlib.error: the bytes are damaged.
+        EOFError: the last stream is cut short.
     """
+    data = read(CHUNK_BYTES)
+    if data[:2] != GZIP_BEGINNING:
+        while data:
+            yield data
+            data = read(CHUNK_BYTES)
+        return
+    stream, chunk = decompressor(wbits=GZIP_WBITS), b""
+    while True:
+        # A quarter, since gzip makes at least four of a byte: then one call inflates what one has read.
+        data = data or read(CHUNK_BYTES // 4)
+        if not (data or chunk):
+            break
+        if stream.eof:
+            # Zeros may follow a stream, and another stream may follow them.
+            data = data.lstrip(b"\0")
+            if not data:
+                chunk = b""
+                continue
+            stream = decompressor(wbits=GZIP_WBITS)
+        # After the last input, b"" brings out what the inflater still holds, until it returns nothing.
+        chunk = stream.decompress(data, CHUNK_BYTES)
+        if chunk:
+            yield chunk
+        data = stream.unused_data if stream.eof else stream.unconsumed_tail
+    if not stream.eof:
+        raise EOFError("a gzip stream is cut short")
 
-    info: zipfile.ZipInfo
-    window: Window | None
-    length: int = 0
-    crc32: int = 0
-    inflate: Any = decompressobj
 
-    @property
-    def name(self) -> str:
-        """The label in the archive; never used as a path."""
-        return self.info.filename
+# -- export.member: A member: a file of events, its bytes in blocks of lines, and the hours that its name tells
+
+
+BLOCK_LINES = 1_000
+"""Lines of a block at most: a state can only be emitted between two blocks, and short lines are many."""
+MEMBER_NAME = re.compile(r"_(\d{4}-\d{2}-\d{2})(?:_(\d{1,2}))?(?:#\d+)?\.json(?:\.gz)?", re.ASCII)
 
 
 class Block(NamedTuple):
     """Whole lines of a member, as one piece.
 
-    `data` is None for a line that is too long. `end` and `crc32` are the length and the checksum
-    of the member's bytes up to the end of the block.
+    `data` is None for a line that is too long. `end` and `crc32` are the length and the checksum of the
+    member's bytes up to the end of the block.
     """
 
     data: bytes | None
@@ -1992,6 +1988,168 @@ class Block(NamedTuple):
         return lines
 
 
+class Member(ABC):
+    """A file of newline-separated JSON, known by the length and checksum of its inflated bytes.
+
+    `window` is an hour; a day for the daily files of before 2014-11-12; None for a name of neither form.
+    Memory: a chunk and a line.
+    """
+
+    def __init__(self, name: str, max_line_bytes: int) -> None:
+        """Take a name, which is only a label and never used as a path."""
+        self.name = name
+        self.window = window_of_name(name)
+        self.length = self.crc32 = 0
+        self._max_line_bytes = max_line_bytes
+
+    @abstractmethod
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the inflated bytes, from the first one, as often as it is called."""
+
+    def measure(self) -> None:
+        """Read the member to its end, and note its length and checksum."""
+        self.length = self.crc32 = 0
+        for chunk in self.chunks():
+            self.length += len(chunk)
+            self.crc32 = crc32(chunk, self.crc32)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the lines in blocks of about a chunk, and of `BLOCK_LINES` at most."""
+        parts: list[bytes] = []
+        held = end = crc = 0
+        dropping = False
+        for chunk in self.chunks():
+            if dropping:  # the rest of a line that is too long
+                rest = chunk.find(b"\n") + 1
+                dropped = chunk[:rest] if rest else chunk
+                end, crc = end + len(dropped), crc32(dropped, crc)
+                if not rest:
+                    continue
+                yield Block(None, end, crc)
+                chunk, dropping = chunk[rest:], False
+            cut = chunk.rfind(b"\n") + 1
+            if cut:
+                for data in pieces_of_lines(b"".join([*parts, chunk[:cut]])):
+                    end, crc = end + len(data), crc32(data, crc)
+                    yield Block(data, end, crc)
+                parts, held = [], 0
+            parts.append(chunk[cut:])
+            held += len(chunk) - cut
+            if held > self._max_line_bytes:
+                dropped = b"".join(parts)
+                end, crc = end + len(dropped), crc32(dropped, crc)
+                parts, held, dropping = [], 0, True
+        if dropping:
+            yield Block(None, end, crc)
+        elif data := b"".join(parts):  # a last line without an end
+            yield Block(data, end + len(data), crc32(data, crc))
+
+    def prefix_crc32s(self, lengths: Iterable[int]) -> dict[int, int]:
+        """Return the checksum of the first bytes for each of `lengths`, none over the member's own."""
+        crcs: dict[int, int] = {}
+        position = crc = 0
+        chunks = self.chunks()
+        chunk = b""
+        for length in sorted(set(lengths)):
+            while length > position + len(chunk):
+                crc, position = crc32(chunk, crc), position + len(chunk)
+                chunk = next(chunks)
+            crc = crc32(chunk[: length - position], crc)
+            chunk, position = chunk[length - position :], length
+            crcs[length] = crc
+        return crcs
+
+
+def pieces_of_lines(data: bytes) -> list[bytes]:
+    """Cut whole lines into pieces of at most `BLOCK_LINES`, nearly always one."""
+    if data.count(b"\n") <= BLOCK_LINES:
+        return [data]
+    lines = re.findall(rb"[^\n]*\n", data)
+    return [b"".join(lines[at : at + BLOCK_LINES]) for at in range(0, len(lines), BLOCK_LINES)]
+
+
+def window_of_name(name: str) -> Window | None:
+    """Return the hour, or the day, that a member's name ends with; None if it ends with neither.
+
+    `481920/481920_2024-01-01_5#0.json.gz` is the hour from 5 am, UTC; `481920_2014-11-01.json` is that day.
+    """
+    if match := MEMBER_NAME.search(name):
+        try:
+            day = datetime.strptime(match[1], "%Y-%m-%d").replace(tzinfo=timezone.utc)
+            if match[2] is None:
+                return Window(day, day + 24 * HOUR)
+            start = day + int(match[2]) * HOUR
+            return Window(start, start + HOUR) if start.date() == day.date() else None
+        except (ValueError, OverflowError):
+            pass
+    return None
+
+
+# -- export.archive: A verified archive on disk, and its members ----------------------------------
+
+
+DAMAGED_MEMBER_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    InflateError,
+    EOFError,
+    NotImplementedError,  # an encryption or compression that zipfile does not know
+    UnicodeDecodeError,  # a name
+    struct.error,
+)
+"""What zipfile and the inflater raise at bytes that are not what they should be."""
+DAMAGED_DIRECTORY_ERRORS = (
+    *DAMAGED_MEMBER_ERRORS,
+    ValueError,  # an offset before the beginning of the file
+    OverflowError,
+    OSError,  # the same
+)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The compressions of Amplitude's archives; bz2 and lzma would report damage as other errors."""
+ENCRYPTED = 0x1
+DESCRIPTOR_BYTES = 24
+"""What may lie between two members: a data descriptor (PKZIP application note, 4.3.9)."""
+ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06")
+"""A member; the end of an archive that has none; the same in zip64 form."""
+
+
+class ArchiveMember(Member):
+    """A member of an archive on disk."""
+
+    def __init__(
+        self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, max_line_bytes: int
+    ) -> None:
+        """Measure the member, and so verify it.
+
+        Raises:
+            DamagedArchiveError: it is not whole.
+        """
+        super().__init__(info.filename, max_line_bytes)
+        self._archive, self._info = archive, info
+        self._decompressor: Any = decompressobj
+        try:
+            self.measure()
+        except DamagedArchiveError:
+            # isal refuses a few headers that gzip allows.
+            self._decompressor = zlib.decompressobj
+            self.measure()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the inflated bytes.
+
+        Raises:
+            DamagedArchiveError: they are damaged or cut short.
+            AirbyteTracedException: config_error, the folder for temporary files cannot be read.
+        """
+        try:
+            with self._archive.open(self._info) as packed:
+                yield from inflate(packed.read, self._decompressor)
+        except DAMAGED_MEMBER_ERRORS as error:
+            raise DamagedArchiveError(f"its member {self.name!r} is damaged") from error
+        except OSError as error:
+            raise unusable_folder("Cannot read from", error) from error
+
+
 class ExportArchive:
     """A verified export on disk, whose members are read line by line, any number of times.
 
@@ -2006,72 +2164,21 @@ class ExportArchive:
             DamagedArchiveError: it is not whole.
         """
         self._file = file
-        self._max_line_bytes = max_line_bytes
         try:
             self._zip = zipfile.ZipFile(file)
-            self._verify_directory()
-        except DAMAGE as error:
+        except DAMAGED_DIRECTORY_ERRORS as error:
             raise DamagedArchiveError("its directory cannot be read") from error
-        self.members = [
-            ArchiveMember(info, window_of_name(info.filename))
-            for info in self._zip.infolist()
-            if info.file_size
-        ]
+        self._verify_directory()
+        infos = [info for info in self._zip.infolist() if info.file_size]
         # Empty members may be many, and none is looked up by its name.
         self._zip.filelist.clear()
         self._zip.NameToInfo.clear()
-        for member in self.members:
-            self._verify(member)
+        self.members = [ArchiveMember(self._zip, info, max_line_bytes) for info in infos]
 
     def close(self) -> None:
         """Close the file, which frees its disk space."""
         self._zip.close()
         self._file.close()
-
-    def blocks(self, member: ArchiveMember) -> Iterator[Block]:
-        """Yield a member's lines in blocks of about a chunk, and of `BLOCK_LINES` at most."""
-        parts: list[bytes] = []
-        held = end = crc = 0
-        dropping = False
-        for chunk in self._chunks(member):
-            if dropping:
-                rest = chunk.find(b"\n") + 1
-                end, crc = end + (rest or len(chunk)), crc32(chunk[: rest or len(chunk)], crc)
-                if not rest:
-                    continue
-                yield Block(None, end, crc)
-                chunk, dropping = chunk[rest:], False
-            cut = chunk.rfind(b"\n") + 1
-            if cut:
-                for data in whole_lines(b"".join([*parts, chunk[:cut]])):
-                    end, crc = end + len(data), crc32(data, crc)
-                    yield Block(data, end, crc)
-                parts, held = [], 0
-            parts.append(chunk[cut:])
-            held += len(chunk) - cut
-            if held > self._max_line_bytes:
-                dropped = b"".join(parts)
-                end, crc = end + len(dropped), crc32(dropped, crc)
-                parts, held, dropping = [], 0, True
-        if dropping:
-            yield Block(None, end, crc)
-        elif data := b"".join(parts):
-            yield Block(data, end + len(data), crc32(data, crc))
-
-    def prefix_crc32s(self, member: ArchiveMember, lengths: Iterable[int]) -> dict[int, int]:
-        """The checksums of a member's first bytes, for each of `lengths`."""
-        crcs: dict[int, int] = {}
-        position = crc = 0
-        chunks = self._chunks(member)
-        chunk = b""
-        for length in sorted(set(lengths)):
-            while length > position + len(chunk):
-                crc, position = crc32(chunk, crc), position + len(chunk)
-                chunk = next(chunks)
-            crc = crc32(chunk[: length - position], crc)
-            chunk, position = chunk[length - position :], length
-            crcs[length] = crc
-        return crcs
 
     def _verify_directory(self) -> None:
         """Check that every byte before the directory belongs to a member that it lists.
@@ -2082,79 +2189,18 @@ class ExportArchive:
         for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
             if not 0 <= info.header_offset - end <= DESCRIPTOR_BYTES:
                 raise DamagedArchiveError("its directory does not fit its members")
+            if info.compress_type not in METHODS or info.flag_bits & ENCRYPTED:
+                raise DamagedArchiveError(f"its member {info.filename!r} is packed in another way")
             self._file.seek(info.header_offset + 26)
-            name_bytes, extra_bytes = struct.unpack("<HH", self._file.read(4).ljust(4, b"\0"))
+            lengths = self._file.read(4).ljust(4, b"\0")
+            name_bytes, extra_bytes = struct.unpack("<HH", lengths)
             end = info.header_offset + 30 + name_bytes + extra_bytes + info.compress_size
         if not 0 <= self._zip.start_dir - end <= DESCRIPTOR_BYTES:
             raise DamagedArchiveError("its directory does not fit its members")
 
-    def _verify(self, member: ArchiveMember) -> None:
-        """Read a member to its end and note its length and checksum."""
-        try:
-            self._measure(member)
-        except DamagedArchiveError:
-            # isal refuses a few headers that gzip allows.
-            member.inflate = zlib.decompressobj
-            self._measure(member)
-
-    def _measure(self, member: ArchiveMember) -> None:
-        member.length = member.crc32 = 0
-        for chunk in self._chunks(member):
-            member.length += len(chunk)
-            member.crc32 = crc32(chunk, member.crc32)
-
-    def _chunks(self, member: ArchiveMember) -> Iterator[bytes]:
-        """Inflate a member, whose gzip streams follow each other, or read it as plain text."""
-        try:
-            with self._zip.open(member.info) as packed:
-                data = packed.read(CHUNK_BYTES)
-                if data[:2] != b"\x1f\x8b":
-                    while data:
-                        yield data
-                        data = packed.read(CHUNK_BYTES)
-                    return
-                stream, chunk = member.inflate(wbits=GZIP_WBITS), b""
-                # Once all is read, an empty input brings out what the inflater still holds.
-                while (data := data or packed.read(CHUNK_BYTES // 4)) or chunk:
-                    if stream.eof:
-                        # Zeros may follow a stream, and another stream may follow them.
-                        if not (data := data.lstrip(b"\0")):
-                            chunk = b""
-                            continue
-                        stream = member.inflate(wbits=GZIP_WBITS)
-                    if chunk := stream.decompress(data, CHUNK_BYTES):
-                        yield chunk
-                    data = stream.unused_data if stream.eof else stream.unconsumed_tail
-                if not stream.eof:
-                    raise DamagedArchiveError(f"its member {member.name!r} is cut short")
-        except DAMAGE as error:
-            raise DamagedArchiveError(f"its member {member.name!r} is damaged") from error
-
-
-def whole_lines(data: bytes) -> list[bytes]:
-    """Lines in pieces of at most `BLOCK_LINES`, nearly always one."""
-    if data.count(b"\n") <= BLOCK_LINES:
-        return [data]
-    lines = re.findall(rb"[^\n]*\n", data)
-    return [b"".join(lines[at : at + BLOCK_LINES]) for at in range(0, len(lines), BLOCK_LINES)]
-
-
-def window_of_name(name: str) -> Window | None:
-    """The hour, or the day, that a member's name ends with; None where it has neither."""
-    if match := MEMBER_NAME.search(name):
-        try:
-            day = datetime.strptime(match[1], "%Y-%m-%d").replace(tzinfo=timezone.utc)
-            if match[2] is None:
-                return Window(day, day + 24 * HOUR)
-            start = day + int(match[2]) * HOUR
-            return Window(start, start + HOUR) if start.date() == day.date() else None
-        except (ValueError, OverflowError):
-            pass
-    return None
-
 
 def count_members(file: IO[bytes]) -> int:
-    """The number of members that a zip's end record states, before any of them is listed.
+    """Return the number of members that a zip's end record states, before any of them is listed.
 
     See: PKZIP application note, 4.3.14 to 4.3.16.
     """
@@ -2178,124 +2224,392 @@ def count_members(file: IO[bytes]) -> int:
 
 
 BACKLOG_BYTES = 1024**2
-
+"""Bytes of lines that may wait for the destination, beside the block that is being read."""
 BACKLOG_SECONDS = 600
+"""How long a reader may take nothing before it counts as one that keeps its records, as a test read does."""
 
 
 class Backlog:
-    """Blocks of records that nobody has taken yet: `BACKLOG_BYTES` of lines, and one block.
+    """A limit on the records that wait in the CDK's queue, which counts records and not bytes.
 
-    The CDK's queue takes 10,000 records, however large each is. A block has been taken when its
-    last record is no more.
+    The CDK does not report when a message has been written, so the last record of each block is watched by a
+    weak reference: when the record is gone, the block has been taken.
+    Memory: `BACKLOG_BYTES` of lines and one block, as the records that they become.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start with no records."""
         self._changed = threading.Condition()
         self._blocks: dict[int, tuple[weakref.ref[object], int]] = {}
-        self._size = self._latest = 0
-        self._kept = False
+        self._size = self._last_block_size = 0
+        self._reader_keeps_records = False
 
     def add(self, record: object, size: int) -> None:
         """Wait until there is room for a block of `size` bytes, whose last record this is.
 
-        A slow destination is waited for; a reader that keeps what it has taken, only once.
+        If no block is taken for `BACKLOG_SECONDS`, the reader keeps its records; then there is no limit until
+        one of them is released.
         """
         block = weakref.ref(record, self._remove)
         with self._changed:
             if not self._has_room() and not self._changed.wait_for(self._has_room, BACKLOG_SECONDS):
-                self._kept = True
+                self._reader_keeps_records = True
             self._blocks[id(block)] = block, size
-            self._size, self._latest = self._size + size, size
+            self._size, self._last_block_size = self._size + size, size
 
     def _has_room(self) -> bool:
-        # Whoever asks for the next block may still hold the last.
-        return self._kept or self._size - self._latest < BACKLOG_BYTES
+        # The reader may still hold the last block while it asks for the next.
+        return self._reader_keeps_records or self._size - self._last_block_size < BACKLOG_BYTES
 
     def _remove(self, block: weakref.ref[object]) -> None:
         with self._changed:
             self._size -= self._blocks.pop(id(block))[1]
-            self._latest = min(self._latest, self._size)
-            self._kept = False
+            self._last_block_size = min(self._last_block_size, self._size)
+            self._reader_keeps_records = False
             self._changed.notify()
 
 
-# -- export.disk: Disk space, shared by the archives of a sync ------------------------------------
+# -- export.ledger: The ledger: which hours and files have been emitted ---------------------------
 
 
-class DiskSpace:
-    """Bytes of archives on disk, all together at most `limit`.
+NO_HOUR = " other"
+"""Suffix of a key for files whose names contain no hour."""
 
-    A download that finds no room waits for the archives before it, which are being emitted. Of
-    several downloads the oldest waits and the others start again, so that none waits for another.
+LEDGER_MEMBERS = 20_000
+"""Files that a state remembers at most, about 25 bytes each."""
+
+
+class Emitted(NamedTuple):
+    """The first `length` bytes of a member, whose checksum is `crc32`, have been emitted.
+
+    If an end date falls within the member's hours, only the events uploaded before it were emitted.
     """
 
-    def __init__(self, limit: int) -> None:
-        """Start with nothing on disk."""
-        self._limit = limit
-        self._changed = threading.Condition()
-        self._sizes: dict[object, int] = {}
-        self._downloads: list[object] = []
+    length: int
+    crc32: int
+    uploaded_before: str = NO_END
+
+
+Entries = list[tuple[str, Emitted]]
+"""Entries of the ledger, each with its key."""
+
+
+class ExportLedger:
+    """Which hours of the export have been emitted, and what of the members of its latest hours.
+
+    It is kept in the stream's state under `export`:
+
+        first_hour: the hour at which the first sync began
+        windows_read: windows emitted in full, [first hour, hour after the last]
+        members_from: the hour from which `members` is complete
+        members: by hour, or by day for daily files, the [length, crc32] of what was emitted of
+            each member, and the end date that cut it, where one did: of the look-back, and of
+            hours that were not read to their end
+
+    All hours are UTC. Each sync requests the look-back again, and what is in the ledger is not
+    emitted again. A state without `export` is another connector's: its look-back is read again,
+    once. Memory: that of the state; at most `LEDGER_MEMBERS` members of hours that are read.
+
+    Several threads may call `unread`, but only one at a time may change the ledger.
+    """
+
+    def __init__(
+        self, state: Mapping[str, Any], hour: datetime, start: datetime, end: str, lookback: int
+    ) -> None:
+        """Continue from `state`, or from `hour` if the state is empty.
+
+        Nothing before `start` is read, and no event uploaded from `end` on; `lookback` is in hours.
+        """
+        self.start = start
+        self._lookback = lookback * HOUR
+        self._first_hour = parse_hour(state["first_hour"]) if state else start
+        windows = [Window(parse_hour(a), parse_hour(b)) for a, b in state.get("windows_read", [])]
+        self._windows_read = merge(windows if state else [Window(start, hour)])
+        self.members = {
+            key: [Emitted(int(length), int(crc), *until) for length, crc, *until in entries]
+            for key, entries in state.get("members", {}).items()
+        }
+        self._members_from = parse_hour(state["members_from"]) if state else self._lookback_start()
+        if start < self._first_hour:
+            LOGGER.warning(
+                f"The start date was moved from {format_hour(self._first_hour)} back to"
+                f" {format_hour(start)}, but a stream that has a state does not read the hours"
+                " between: clear the stream events, or read them with a second connection that"
+                " ends where this one starts."
+            )
+        # If the end date has moved, the hour that it cut must be read again.
+        hours = {key: window_of_key(key) for key in self.members}
+        cut = [
+            hours[k]
+            for k, each in self.members.items()
+            if any(e.uploaded_before < end for e in each)
+        ]
+        lookback_window = Window(
+            max(self._lookback_start(), self._members_from), self._newest_end()
+        )
+        self._windows_read = subtract(
+            self._windows_read,
+            [lookback_window, *cut] if lookback_window.start < lookback_window.end else cut,
+        )
+
+    @property
+    def end(self) -> datetime:
+        """The hour before which everything has been emitted."""
+        end = max(self.start, self._first_hour)
+        for window in self._windows_read:
+            if window.start <= end:
+                end = max(end, window.end)
+        return end
+
+    def unread(self, window: Window, hours: int) -> list[Window]:
+        """Return what is still to be read of a window, in windows of at most `hours` hours."""
+        return [
+            piece for part in subtract([window], self._windows_read) for piece in part.pieces(hours)
+        ]
+
+    def note(self, key: str, entries: Entries, new: Emitted) -> None:
+        """Replace the entries of a member by what has been emitted of it now."""
+        kept = [
+            e
+            for _, e in entries
+            if e.length > new.length or e.uploaded_before > new.uploaded_before
+        ]
+        if not any(
+            e.length >= new.length and e.uploaded_before >= new.uploaded_before for e in kept
+        ):
+            kept.append(new)
+        self.forget(entries)
+        members = self.members.setdefault(key, [])
+        # Keep one entry more than the limit, so that `_prune` sees the overflow and drops the hour.
+        if len(members) <= LEDGER_MEMBERS:
+            members += kept
+        entries[:] = [(key, entry) for entry in kept]
+
+    def forget(self, entries: Entries) -> None:
+        """Drop entries of a member that are no longer true."""
+        for key, entry in entries:
+            if entry in self.members.get(key, ()):
+                self.members[key].remove(entry)
+
+    def note_window(self, window: Window) -> None:
+        """Note a window whose last event has been emitted."""
+        self._windows_read = merge([*self._windows_read, window])
+        self._prune()
+
+    def _newest_end(self) -> datetime:
+        """Return the end of the newest hour that has been read."""
+        return max([self.start, *(window.end for window in self._windows_read)])
+
+    def _lookback_start(self) -> datetime:
+        """Return the hour from which a sync reads again."""
+        return self._newest_end() - self._lookback
+
+    def _prune(self) -> None:
+        """Drop the members of hours that no sync requests again."""
+        self._members_from = max(self._members_from, self._lookback_start())
+        size = self.size
+        for key in sorted(self.members):
+            window = window_of_key(key)
+            unread = subtract(
+                [window], [*self._windows_read, Window(BEGINNING_OF_TIME, self.start)]
+            )
+            if unread or any(entry.uploaded_before < NO_END for entry in self.members[key]):
+                continue
+            if window.end > self._members_from:
+                if size <= LEDGER_MEMBERS:
+                    continue
+                LOGGER.warning(
+                    f"The look-back of events now starts after {key}: the export has too many"
+                    f" files for a state that remembers {LEDGER_MEMBERS:,}."
+                )
+                self._members_from = window.end
+            size -= len(self.members.pop(key))
+
+    @property
+    def size(self) -> int:
+        """The number of members that the state remembers."""
+        return sum(map(len, self.members.values()))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The ledger as a state has it; a new object each time."""
+        return {
+            "first_hour": format_hour(self._first_hour),
+            "windows_read": [
+                [format_hour(w.start), format_hour(w.end)] for w in self._windows_read
+            ],
+            "members_from": format_hour(self._members_from),
+            "members": {
+                key: [list(e if e.uploaded_before != NO_END else e[:2]) for e in entries]
+                for key, entries in sorted(self.members.items())
+                if entries
+            },
+        }
+
+
+def window_of_key(key: str) -> Window:
+    """Return the hours of a key of the ledger: an hour (`20240131T05`), or a day (`20141101`)."""
+    if len(key) == len("20141101"):
+        start = parse_hour(f"{key}T00")
+        return Window(start, start + 24 * HOUR)
+    start = parse_hour(key.removesuffix(NO_HOUR))
+    return Window(start, start + HOUR)
+
+
+# -- export.cursor: The cursor of the export: one thread emits at a time, and each state follows the events that it covers
+
+
+class ExportCursor:
+    """Put the ledger into the state of the CDK's cursor, and emit a state between any two events.
+
+    Threads download in parallel and emit one at a time: a thread has the turn while it emits a window, and
+    from the end of a slice until the CDK has emitted that slice's state, because otherwise events of another
+    slice would precede a state that does not include them. Only the thread that has the turn may change the
+    ledger.
+
+    The CDK emits a state in `close_partition`, after `read_records` has ended, and has no hook after that. So
+    `close_partition` of its cursor is replaced here by one that ends the turn. `state` is the cursor's own
+    mapping, so what is put into it is part of every state message (unit_tests/export/test_cursor.py).
+    """
+
+    def __init__(self, cursor: ConcurrentCursor, name: str) -> None:
+        """Take over the cursor of the stream `name`."""
+        self._cursor, self._name = cursor, name
+        self._field = cursor.cursor_field.cursor_field_key
+        self.state = cursor.state
+        self._turn = threading.Lock()
+        self._closing: int | None = None
+        self._close_partition = cursor.close_partition
+        cursor.close_partition = self._close_slice  # type: ignore[method-assign]
+
+    @property
+    def value(self) -> str:
+        """The hour that the state names: a start date or, in a state of another connector, a moment."""
+        return str(self.state[self._field])
 
     @contextmanager
-    def download(self, owner: object) -> Iterator[None]:
-        """Mark `owner` as a download, until it is complete or has failed."""
-        with self._changed:
-            self._sizes[owner] = 0
-            self._downloads.append(owner)
-        try:
+    def turn(self) -> Iterator[None]:
+        """Have the turn: emit events and states, and change the ledger."""
+        with self._turn:
             yield
-        finally:
-            with self._changed:
-                self._downloads.remove(owner)
-                self._changed.notify_all()
 
-    def write(self, owner: object, file: IO[bytes], chunk: bytes) -> None:
-        """Write a chunk to an unbuffered file once there is room for it.
+    def save(self, ledger: ExportLedger) -> None:
+        """Put the ledger into the state, which another thread may emit at any time."""
+        self._end = ledger.end
+        self.state["export"] = (
+            ledger.state
+        )  # one assignment: the other thread sees all or nothing of it
+
+    def emit_state(self, ledger: ExportLedger) -> None:
+        """Emit a state that covers all events so far.
+
+        State messages go through one lock, that of the cursor's `close_partition`. It needs a slice, and a
+        slice of the first hour changes nothing when it is closed.
+        """
+        self.save(ledger)
+        origin = Window(ledger.start, ledger.start + HOUR).as_slice()
+        self._observe(origin)
+        self._close_partition(cast(Partition, SimpleNamespace(to_slice=lambda: origin)))
+
+    def finish(self, stream_slice: StreamSlice) -> None:
+        """Note that a slice has been read, and keep the turn until the CDK has emitted its state."""
+        self._turn.acquire()
+        self._closing = threading.get_ident()
+        self._observe(stream_slice)
+
+    def end_turn(self) -> None:
+        """End the turn that this thread has kept since the end of a slice."""
+        if self._closing == threading.get_ident():
+            self._closing = None
+            self._turn.release()
+
+    def _close_slice(self, partition: Partition) -> None:
+        try:
+            self._close_partition(partition)
+        finally:
+            self.end_turn()
+
+    def _observe(self, stream_slice: StreamSlice) -> None:
+        """Tell the CDK's cursor the hour before which all events have been emitted."""
+        data: dict[str, Any] = {self._field: format_hour(self._end)}
+        self._cursor.observe(Record(data, self._name, associated_slice=stream_slice))
+
+
+# -- export.error_handler: Responses of the Export API that are not an archive --------------------
+
+
+@dataclass
+class ExportErrorHandler(AmplitudeErrorHandler):
+    """Turn an error response of the Export API into what to do about it.
+
+    - 404 with Amplitude's "Raw data files were not found": a window without events
+    - 404 with another message of Amplitude: system_error; without a message: retried, as 5xx is
+    - 413, a second 504, and a 400 that names no other cause, since Amplitude documents 400 as
+      "over 4 GB": TooLargeError
+
+    See: https://amplitude.com/docs/apis/analytics/export#status-codes
+    """
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do.
 
         Raises:
-            RestartError: downloads that began earlier need the room.
-            TooLargeError: there is no room, and no other archive to wait for.
-            AirbyteTracedException: config_error, the folder takes no bytes for another reason.
+            TooLargeError: a smaller window may work.
+            AirbyteTracedException: a retry cannot help.
         """
-        rest = memoryview(chunk)
-        with self._changed:
-            while rest:
-                full = sum(self._sizes.values()) + len(rest) > self._limit
-                if not full:
-                    try:
-                        written = file.write(rest)
-                        self._sizes[owner] = self._sizes.get(owner, 0) + written
-                        rest = rest[written:]
-                        continue
-                    except OSError as error:
-                        if error.errno not in FULL:
-                            raise unusable_folder("Nothing can be written to", error) from error
-                if self._sizes.keys() <= {owner}:
-                    raise TooLargeError(self._too_large(owner, full))
-                if self._downloads[0] is not owner:
-                    raise RestartError
-                self._changed.wait()
+        response = response_or_exception
+        if not isinstance(response, requests.Response):
+            return super().interpret_response(response)
+        if response.ok:  # before anything reads the body, which is streamed
+            return SUCCESS_RESOLUTION
+        status, message = response.status_code, error_message(response)
+        if status == 404:
+            if re.search("raw data.*not found", message, re.IGNORECASE):
+                reason = "The export has no events in this window (404)."
+                return ErrorResolution(ResponseAction.IGNORE, None, reason)
+            if not message:
+                return self.retry(response)
+        elif status == 413 or (status == 400 and not _names_another_cause(message)):
+            raise TooLargeError(f"{status}{quotation(response)}")
+        elif status == 504:
+            if self.attempts:
+                raise TooLargeError(f"504, twice{quotation(response)}")
+        elif status == 400:
+            raise self.failure(
+                FailureType.config_error,
+                f"Amplitude refused the export ({status}{quotation(response)}). Correct the dates or options"
+                " it names.",
+            )
+        return super().interpret_response(response)
 
-    def release(self, owner: object) -> None:
-        """Note that the file of `owner` is closed."""
-        with self._changed:
-            self._sizes.pop(owner, None)
-            self._changed.notify_all()
 
-    def wait(self) -> None:
-        """Wait until no download is under way."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._downloads)
+def _names_another_cause(message: str) -> bool:
+    """Whether a 400 clearly has a cause other than the size of the export."""
+    text = message.lower()
+    if re.search(r"too large|too big|4 ?gb|size|exceed", text):
+        return False
+    return bool(
+        re.search(r"date|param|argument|format|start|end|range|credential|api key|secret", text)
+    )
 
-    def _too_large(self, owner: object, full: bool) -> str:
-        size = f"more than {self._sizes.get(owner, 0):,} bytes"
-        if full:
-            return f"its archive has {size}, and `max_bytes_on_disk` allows {self._limit:,}"
-        return (
-            f"its archive has {size} and does not fit into the folder {gettempdir()}: free some"
-            " space, set TMPDIR to a larger folder, or lower `request_time_range`"
-        )
+
+def not_an_archive(response: requests.Response, beginning: bytes) -> NotAnArchiveError:
+    """Return the error for a response of 200 whose body, which begins like this, is not an archive."""
+    try:
+        body = json.loads(beginning)
+        message = body if isinstance(body, str) else message_in(body)
+    except (ValueError, RecursionError):
+        message = ""
+    if not QUOTABLE.fullmatch(message):
+        message = ""
+    kind = "empty" if not beginning else "a page" if beginning.lstrip()[:1] == b"<" else "not a zip"
+    status = response.status_code
+    return NotAnArchiveError(
+        f"{status}: {message}" if message else f"{status}, but its body is {kind}",
+        next((seconds for limit, (seconds, _) in LIMITS.items() if limit in message.lower()), 0),
+    )
 
 
 # -- export.json: A line of JSON, exactly: integers of any length, and repairs of what cannot be written
@@ -2490,12 +2804,11 @@ def is_wanted(event: Mapping[str, Any], lower: str, upper: str, emitted: str) ->
 
 @dataclass
 class ExportDecoder(Decoder):
-    """Turn a response of the Export API into an archive on disk, and that into events.
+    """Turn a response of the Export API into an archive on disk, and an archive into events.
 
-    Input: a zip archive; each member is gzip of newline-separated JSON objects, UTF-8, in one or
-    several gzip streams, or such lines as they are.
-    Output: one dict per line, in the archive's order; the seven times become RFC 3339 (UTC, six
-    decimals).
+    Input: a zip archive; each member is gzip of newline-separated JSON objects, UTF-8, in one or several gzip
+    streams, or such lines as they are.
+    Output: one dict per line, in the archive's order; the seven times become RFC 3339 (UTC, six decimals).
     Memory: a chunk and a line. The body lies in an unnamed temporary file until it has been read.
     Nothing is emitted of an archive that is not whole.
 
@@ -2508,7 +2821,8 @@ class ExportDecoder(Decoder):
     parameters: InitVar[Mapping[str, Any] | None] = None
     max_line_bytes: int = 64 * 1024 * 1024
 
-    def is_stream_response(self) -> bool:  # noqa: D102
+    def is_stream_response(self) -> bool:
+        """Have the body left unread, for `spool`."""
         return True
 
     def decode(
@@ -2516,15 +2830,17 @@ class ExportDecoder(Decoder):
     ) -> Generator[MutableMapping[str, Any], None, None]:
         """Yield the events of a response.
 
+        The retriever calls `spool` and `open` instead; this is for whoever uses the decoder alone.
+
         Raises:
             DamagedArchiveError: the archive is not whole.
-            NoArchiveError: the response is none.
-            BadLineError: a line is no event.
+            NotAnArchiveError: the response is not an archive.
+            BadLineError: a line is not an event.
         """
         archive = self.open(self.spool(response))
         try:
             for member in archive.members:
-                for block in archive.blocks(member):
+                for block in member.blocks():
                     for line in (block.data or b"").split(b"\n"):
                         if event := parse_event(line, True, Counter()):
                             yield event
@@ -2536,22 +2852,21 @@ class ExportDecoder(Decoder):
         response: requests.Response,
         write: Callable[[IO[bytes], bytes], None] | None = None,
     ) -> IO[bytes]:
-        """Write the body of a response to disk in chunks, through `write` where it is given.
+        """Write the body of a response to disk in chunks, through `write` if it is given.
 
         Raises:
             DamagedArchiveError: the connection ended early.
-            NoArchiveError: the body is no zip.
+            NotAnArchiveError: the body is not a zip.
         """
-        write = write or partial(DiskSpace(sys.maxsize).write, None)
         with response:
             file = temporary_file(buffering=0)
             try:
                 for chunk in response.iter_content(CHUNK_BYTES):
-                    write(file, chunk)
+                    (write or write_whole)(file, chunk)
                 file.seek(0)
                 beginning = file.read(CHUNK_BYTES)
                 if beginning[:4] not in ZIP_BEGINNINGS:
-                    raise no_archive(response, beginning)
+                    raise not_an_archive(response, beginning)
             except requests.RequestException as error:
                 file.close()
                 raise DamagedArchiveError("the connection ended early") from error
@@ -2573,438 +2888,180 @@ class ExportDecoder(Decoder):
             raise
 
 
-# -- export.ledger: The ledger: which hours and files have been emitted ---------------------------
+# -- export.disk: Disk space, shared by the archives of a sync ------------------------------------
 
 
-OTHER = " other"
-"""What a ledger's key ends with where the names of its files tell no hour."""
+class DiskSpace:
+    """Bytes of archives on disk, all together at most `limit`, of at most `archives` archives.
 
-LEDGER_MEMBERS = 20_000
-"""Files that a state remembers at most, about 25 bytes each."""
-
-
-class Emitted(NamedTuple):
-    """The first `length` bytes of a member, whose checksum is `crc32`, have been emitted.
-
-    Where an end date cuts the member's hours: only its events uploaded before `until` have.
+    An archive that finds no room beside others gives up its space and is downloaded again. From then on one
+    archive less may be on disk at once, down to one: only an archive that is too large by itself fails.
     """
 
-    length: int
-    crc32: int
-    until: str = FOREVER
+    def __init__(self, limit: int, archives: int) -> None:
+        """Start with nothing on disk."""
+        self._limit, self._archives = limit, archives
+        self._changed = threading.Condition()
+        self._sizes: dict[Space, int] = {}
 
+    @contextmanager
+    def archive(self) -> Iterator["Space"]:
+        """Wait until one more archive may be on disk, and give it the space that it needs."""
+        space = Space(self)
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._sizes) < self._archives)
+            self._sizes[space] = 0
+        try:
+            yield space
+        finally:
+            with self._changed:
+                del self._sizes[space]
+                self._changed.notify_all()
 
-class ExportLedger:
-    """Which hours of the export have been emitted, and what of the members of its latest hours.
+    def write(self, space: "Space", file: IO[bytes], chunk: bytes) -> None:
+        """Write a chunk to an unbuffered file, if there is room for it.
 
-    It is kept in the stream's state under `export`:
-
-        first_hour: the hour at which the first sync began
-        windows_read: windows emitted in full, [first hour, hour after the last]
-        members_from: the hour from which `members` is complete
-        members: by hour, or by day for daily files, the [length, crc32] of what was emitted of
-            each member, and the end date that cut it, where one did: of the look-back, and of
-            hours that were not read to their end
-
-    All hours are UTC. Each sync asks for the look-back again, and what is in the ledger is not
-    emitted again. A state without `export` is another connector's: its look-back is read again,
-    once. Memory: that of the state; at most `LEDGER_MEMBERS` members of hours that are read.
-
-    Several threads may call `unread`; whoever changes the ledger must be alone in doing so.
-    """
-
-    def __init__(
-        self, state: Mapping[str, Any], hour: datetime, start: datetime, until: str, lookback: int
-    ) -> None:
-        """Go on from `state`, or from `hour` where it is empty.
-
-        Nothing before `start` is read, and of the events nothing from `until` on; `lookback` is
-        a number of hours.
+        Raises:
+            RestartError: other archives take the room.
+            NoRoomError: no other archive is on disk, and there is not enough room.
+            AirbyteTracedException: config_error, the folder takes no bytes for another reason.
         """
-        self._start = start
-        self._lookback = lookback * HOUR
-        self._first_hour = parse_hour(state["first_hour"]) if state else start
-        windows = [Window(parse_hour(a), parse_hour(b)) for a, b in state.get("windows_read", [])]
-        self._read = merge(windows if state else [Window(start, hour)])
-        self.members = {
-            key: [Emitted(int(length), int(crc), *until) for length, crc, *until in entries]
-            for key, entries in state.get("members", {}).items()
-        }
-        self._members_from = parse_hour(state["members_from"]) if state else self._again_from()
-        if start < self._first_hour:
-            LOGGER.warning(
-                f"The start date was moved from {format_hour(self._first_hour)} back to"
-                f" {format_hour(start)}, but a stream that has a state does not read the hours"
-                " between: clear the stream events, or read them with a second connection that"
-                " ends where this one starts."
+        rest = memoryview(chunk)
+        with self._changed:
+            while rest:
+                bounded = sum(self._sizes.values()) + len(rest) > self._limit
+                if not bounded:
+                    try:
+                        written = file.write(rest)
+                        self._sizes[space] += written
+                        rest = rest[written:]
+                        continue
+                    except OSError as error:
+                        if error.errno not in DISK_FULL:
+                            raise unusable_folder("Cannot write to", error) from error
+                if len(self._sizes) > 1:
+                    self._archives = len(self._sizes) - 1
+                    raise RestartError
+                raise NoRoomError(self._no_room(self._sizes[space], bounded))
+
+    def clear(self, space: "Space") -> None:
+        """Note that the file of an archive is closed."""
+        with self._changed:
+            self._sizes[space] = 0
+
+    def _no_room(self, size: int, bounded: bool) -> str:
+        if bounded:
+            return (
+                f"its archive has more than {size:,} bytes, and `max_bytes_on_disk` allows"
+                f" {self._limit:,}"
             )
-        # An hour that an end date cut has more to give when that date has moved.
-        hours = {key: window_of_key(key) for key in self.members}
-        cut = [hours[k] for k, each in self.members.items() if any(e.until < until for e in each)]
-        again = Window(max(self._again_from(), self._members_from), self._newest())
-        self._read = subtract(self._read, [again, *cut] if again.start < again.end else cut)
-
-    @property
-    def end(self) -> datetime:
-        """The hour before which everything has been emitted."""
-        end = max(self._start, self._first_hour)
-        for window in self._read:
-            if window.start <= end:
-                end = max(end, window.end)
-        return end
-
-    def unread(self, window: Window, hours: int) -> list[Window]:
-        """What is still to be read of a window, in windows of at most `hours` hours."""
-        return [piece for part in subtract([window], self._read) for piece in part.pieces(hours)]
-
-    def emit(self, key: str, old: list[tuple[str, Emitted]], new: Emitted) -> None:
-        """Replace what was emitted of a member, in `old`, by what has been emitted now."""
-        entries = [entry for _, entry in old]
-        kept = [e for e in entries if e.length > new.length or e.until > new.until]
-        if not any(e.length >= new.length and e.until >= new.until for e in kept):
-            kept.append(new)
-        self.forget(old)
-        members = self.members.setdefault(key, [])
-        # One more than a state remembers: then the hour is forgotten, and not asked for again.
-        if len(members) <= LEDGER_MEMBERS:
-            members += kept
-        old[:] = [(key, entry) for entry in kept]
-
-    def forget(self, entries: Iterable[tuple[str, Emitted]]) -> None:
-        """Forget what is no longer true of a member."""
-        for key, entry in entries:
-            if entry in self.members.get(key, ()):
-                self.members[key].remove(entry)
-
-    def read(self, window: Window) -> None:
-        """Note a window whose last event has been emitted."""
-        self._read = merge([*self._read, window])
-        self._prune()
-
-    def _newest(self) -> datetime:
-        return max([self._start, *(window.end for window in self._read)])
-
-    def _again_from(self) -> datetime:
-        return self._newest() - self._lookback
-
-    def _prune(self) -> None:
-        """Forget the members of hours that no sync asks for again."""
-        self._members_from = max(self._members_from, self._again_from())
-        size = self.size
-        for key in sorted(self.members):
-            window = window_of_key(key)
-            unread = subtract([window], [*self._read, Window(BEGINNING, self._start)])
-            if unread or any(entry.until < FOREVER for entry in self.members[key]):
-                continue
-            if window.end > self._members_from:
-                if size <= LEDGER_MEMBERS:
-                    continue
-                LOGGER.warning(
-                    f"The look-back of events now starts after {key}: the export has too many"
-                    f" files for a state that remembers {LEDGER_MEMBERS:,}."
-                )
-                self._members_from = window.end
-            size -= len(self.members.pop(key))
-
-    @property
-    def size(self) -> int:
-        """The number of members that the state remembers."""
-        return sum(map(len, self.members.values()))
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The ledger as a state has it; a new object each time."""
-        return {
-            "first_hour": format_hour(self._first_hour),
-            "windows_read": [[format_hour(w.start), format_hour(w.end)] for w in self._read],
-            "members_from": format_hour(self._members_from),
-            "members": {
-                key: [list(e if e.until != FOREVER else e[:2]) for e in entries]
-                for key, entries in sorted(self.members.items())
-                if entries
-            },
-        }
+        return (
+            f"its archive has more than {size:,} bytes and does not fit into the folder {gettempdir()}: free"
+            " some space, set TMPDIR to a larger folder, or lower `request_time_range`"
+        )
 
 
-def window_of_key(key: str) -> Window:
-    """The hours of a key of the ledger: an hour (`20240131T05`), or a day (`20141101`)."""
-    if len(key) == len("20141101"):
-        start = parse_hour(f"{key}T00")
-        return Window(start, start + 24 * HOUR)
-    start = parse_hour(key.removesuffix(OTHER))
-    return Window(start, start + HOUR)
+class Space:
+    """The part of the disk that one archive takes."""
+
+    def __init__(self, disk: DiskSpace) -> None:
+        """Take no bytes yet."""
+        self._disk = disk
+
+    def write(self, file: IO[bytes], chunk: bytes) -> None:
+        """Write a chunk, as `DiskSpace.write` does."""
+        self._disk.write(self, file, chunk)
+
+    def clear(self) -> None:
+        """Note that the file is closed."""
+        self._disk.clear(self)
 
 
-# -- export.retriever: The events of the export, each once ----------------------------------------
+# -- export.download: Downloads: a window becomes a verified archive on disk, in as many attempts as that may take
 
 
 MAX_MEMBERS = 10_000
-"""Files of one export, over which a smaller window is asked for: about 7 MB of memory."""
-
+"""Files of one export, over which a smaller window is requested: about 7 MB of memory."""
 MAX_MEMBERS_OF_AN_HOUR = 200_000
-
+"""Files of an hour: an archive that claims more is damaged, since an hour has a few hundred at most."""
 DOWNLOAD_ATTEMPTS = 3
-"""How often a window is downloaded whose archive arrives damaged, before it is split."""
-
+"""Downloads of a window whose archive arrives damaged, before it is halved: a connection rarely breaks
+three times, and a file that is damaged at Amplitude stays so."""
 ANSWER_ATTEMPTS = 5
-"""How often a window is asked for where the response of 200 is no archive."""
-
-FAILED_WINDOWS = 5
-"""Windows that fail one after another, after which a stream asks for no more."""
-
-STATE_EVENTS = 5_000
-
-STATE_BYTES = 10_000_000
-
+"""Requests for a window whose response of 200 is not an archive."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Difference of two clocks that is not worth a warning."""
 
 
-@dataclass
-class ExportRetriever(Retriever):
-    """Read windows of the export, and emit each event once.
+class Download(NamedTuple):
+    """The members of a window, none if it has no events, and the end of the hours that are complete."""
 
-    A slice is cut into windows of `request_time_range` hours. A window is downloaded to disk and
-    verified whole; then, one window at a time, its events are emitted that the ledger does not
-    know. A window that is too large is halved, and the width that worked is kept; one whose
-    archive is damaged is halved by itself. What failed stays unread in the state, and the rest is
-    read.
+    members: Sequence[Member]
+    complete: datetime
 
-    The stream's state is the ledger, under `export`; `server_upload_time` is the hour before
-    which all events have been emitted. A state covers exactly the events before it. At most
-    `STATE_EVENTS` events or `STATE_BYTES` bytes lie between two states, unless states would then
-    be more than a tenth of what is written.
 
-    Memory: a few chunks, the longest line several times, and the lists of members.
-    Disk: `max_bytes_on_disk`, 4 GiB, in `TMPDIR`; `max_archives_on_disk`, 8.
+class Downloads:
+    """Turn windows into archives, each verified whole, and keep the lists of their members in bounds.
 
-    Raises:
-        AirbyteTracedException: hours that were not read, in Amplitude's words or the disk's.
+    Several threads may download at once. `slot` gives what a request and its download hold, so that not too
+    many are in flight.
     """
 
-    requester: HttpRequester
-    decoder: ExportDecoder
-    cursor: ConcurrentCursor
-    name: str
-    config: Mapping[str, Any]
-    parameters: InitVar[Mapping[str, Any] | None] = None
-    max_bytes_on_disk: int = 4 * 1024**3
-    max_archives_on_disk: int = 8
-
-    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
-        self.requester.stream_response = True
-        self._skip = self.config.get("on_bad_record") == "skip"
-        self._hours = int(self.config.get("request_time_range") or 24)
-        self._from = rfc3339(self.config.get("start_date") or BEGINNING_OF_DATA)
-        self._until = until_of(self.config)
-        start = max(parse_hour(self._from), parse_hour(BEGINNING_OF_DATA))
-        self._field = self.cursor.cursor_field.cursor_field_key
-        # The cursor keeps this mapping and emits it; whatever is put into it comes back.
-        self._state = self.cursor.state
-        self._ledger = ExportLedger(
-            self._state.get("export", {}),
-            start if "unreadable" in self._state else parse_hour(self._state[self._field]),
-            start,
-            self._until,
-            int(self.config.get("lookback_hours", 6)),
-        )
-        self._origin = Window(start, start + HOUR).as_slice()
-        self._events = self._events_since_state = self._bytes_since_state = 0
-        # Whoever has the turn emits, and alone changes the ledger.
-        self._turn = threading.Lock()
-        self._archives = threading.BoundedSemaphore(self.max_archives_on_disk)
-        self._many_members = threading.Lock()
-        self._disk = DiskSpace(self.max_bytes_on_disk)
-        self._backlog = Backlog()
-        self._closing: int | None = None
-        # The CDK emits the last state of a slice after `read_records` has ended. Until then no other
-        # slice may emit events: they would come before a state that does not know them.
-        self._close_partition = self.cursor.close_partition
-        self.cursor.close_partition = self._close_slice  # type: ignore[method-assign]
-        self._failed_in_a_row = 0
-        self._stopped = self._warned_of_clock = False
-        if "unreadable" not in self._state:
-            self._save()
-
-    def read_records(
-        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
-    ) -> Iterator[StreamData]:
-        """Yield the events of a slice that have not been emitted."""
-        self._end_turn()
-        if self._stopped or stream_slice is None:
-            return
-        if "unreadable" in self._state:
-            self._stop()
-            raise UnreadableStateError(self.name)
-        first, last = (parse_hour(stream_slice[name]) for name in ("start_time", "end_time"))
-        failures: list[tuple[Window, Exception]] = []
-        for window in self._ledger.unread(Window(first, last + HOUR), self._hours):
-            yield from self._read_window(window, failures)
-        if failures:
-            raise self._failure(failures) from failures[0][1]
-        self._turn.acquire()
-        self._closing = threading.get_ident()
-        self._observe(stream_slice)
-
-    def emit(self, events: list[dict[str, Any]], size: int) -> Iterator[StreamData]:
-        """Turn the events of a block, `size` bytes of lines, into what the stream yields."""
-        records = [self._record(event) for event in events]
-        self._backlog.add(records[-1], size)
-        yield from records
-
-    def _record(self, event: dict[str, Any]) -> Record | AirbyteMessage:
-        if event:
-            # Without its slice, so that the cursor follows the ledger and not the records.
-            return Record(data=event, stream_name=self.name)
-        # An empty record would end the sync.
-        record = AirbyteRecordMessage(self.name, event, time.time_ns() // 1_000_000)
-        return AirbyteMessage(type=MessageType.RECORD, record=record)
-
-    def _log(self, text: str) -> AirbyteMessage:
-        """A log line that the reader of the stream writes.
-
-        Whoever logs writes all that the CDK has to print, and keeps the memory that it took: a
-        worker would do so with every window.
-        """
-        log = AirbyteLogMessage(Level.INFO, f"{self.name}: {text}")
-        return AirbyteMessage(type=MessageType.LOG, log=log)
-
-    def request_slot(self) -> AbstractContextManager[Any]:
-        """What a request and its download hold, so that not too many are in flight."""
-        return nullcontext()
-
-    # -- windows -------------------------------------------------------------------------------
-
-    def _read_window(
-        self, window: Window, failures: list[tuple[Window, Exception]]
-    ) -> Iterator[StreamData]:
-        """Yield a window's events; note in `failures` what could not be read."""
-        parts = deque([window])
-        while parts and not self._stopped:
-            part = parts.popleft()
-            if part.hours > self._hours:
-                parts.extendleft(reversed(list(part.pieces(self._hours))))
-                continue
-            halves = list(part.pieces(-(-part.hours // 2)))
-            try:
-                with self._archives, ExitStack() as stack:
-                    if self._stopped:
-                        break
-                    archive, complete = self._download(part, stack)
-                    with self._turn:
-                        before = self._events
-                        yield from self._read_archive(part, archive, complete, failures)
-                        if self._events > before:
-                            yield self._log(f"{self._events - before:,} events of {part}.")
-                self._failed_in_a_row = 0
-            except RestartError:
-                self._disk.wait()
-                parts.appendleft(part)
-            except TooLargeError as error:
-                if part.hours > 1:
-                    self._hours = min(self._hours, halves[0].hours)
-                    parts.extendleft(reversed(halves))
-                else:
-                    self._note_failure(part, error, failures)
-            except DamagedArchiveError as error:
-                if part.hours > 1:
-                    parts.extendleft(reversed(halves))
-                else:
-                    self._note_failure(part, error, failures)
-            except (AirbyteTracedException, NoArchiveError) as error:
-                if getattr(error, "failure_type", None) == FailureType.config_error:
-                    self._stop()
-                    raise
-                self._note_failure(part, error, failures)
-        if failures:
-            with self._turn:
-                self._checkpoint()
-
-    def _note_failure(
-        self, part: Window, error: Exception, failures: list[tuple[Window, Exception]]
+    def __init__(
+        self,
+        requester: HttpRequester,
+        decoder: ExportDecoder,
+        name: str,
+        slot: Callable[[], AbstractContextManager[Any]],
     ) -> None:
-        failures.append((part, error))
-        self._failed_in_a_row += 1
-        if self._failed_in_a_row >= FAILED_WINDOWS:
-            self._stop()
+        """Send requests for the stream `name`."""
+        requester.stream_response = True
+        self._requester, self._decoder = requester, decoder
+        self._name, self._slot = name, slot
+        self._many_members = threading.Lock()
+        self._warned_of_clock = False
 
-    def _stop(self) -> None:
-        """Ask for nothing more in this sync; what was not read stays unread in the state."""
-        self._stopped = True
-
-    def _failure(self, failures: list[tuple[Window, Exception]]) -> AirbyteTracedException:
-        """The error that names the hours that were not read, and the cause of the first."""
-        hours = ", ".join(str(window) for window, _ in failures[:5])
-        more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
-        cause = failures[0][1]
-        failure_type = FailureType.transient_error
-        if isinstance(cause, AirbyteTracedException):
-            reason, failure_type = cause.message or "", cause.failure_type
-        elif isinstance(cause, NoArchiveError):
-            reason = f"Amplitude's response is no archive ({cause})"
-        elif isinstance(cause, BadLineError):
-            reason, failure_type = (
-                f"{cause}: set `on_bad_record` to `skip` to leave out such lines",
-                FailureType.system_error,
-            )
-        elif isinstance(cause, DamagedArchiveError):
-            reason = f"The archive is not whole ({cause}); if that stays, use Amplitude's S3 export"
-        elif "on_disk" in str(cause) or "TMPDIR" in str(cause):
-            reason, failure_type = f"The hour is too large: {cause}", FailureType.config_error
-        else:
-            reason = (
-                f"Amplitude does not export even a single hour ({cause}); if that stays, use"
-                " Amplitude's S3 export"
-            )
-        stopped = " Nothing more was asked for after that." if self._stopped else ""
-        return AirbyteTracedException(
-            message=f"These hours (UTC) of {self.name} were not read, and the next sync reads them:"
-            f" {hours}{more}. {reason.rstrip('.')}.{stopped}",
-            internal_message=f"{len(failures)} windows failed, the first: {type(cause).__name__}",
-            failure_type=failure_type,
-        )
-
-    # -- downloads -----------------------------------------------------------------------------
-
-    def _download(self, window: Window, stack: ExitStack) -> tuple[ExportArchive | None, datetime]:
+    def open(
+        self, window: Window, space: Space, stack: ExitStack, stopped: Callable[[], bool]
+    ) -> Download:
         """Download and verify a window's archive, which `stack` closes.
 
-        None is a window without events; with it comes the end of the hours that are complete.
+        Nothing is tried again once the stream has `stopped`.
 
         Raises:
-            RestartError: the disk is needed by downloads before it.
-            TooLargeError, DamagedArchiveError, NoArchiveError: after the last attempt.
+            RestartError: other archives take the room on the disk.
+            TooLargeError, DamagedArchiveError, NotAnArchiveError: after the last attempt.
             AirbyteTracedException: an error response.
         """
         attempts: Counter[type] = Counter()
         while True:
             try:
                 with ExitStack() as attempt:
-                    download = self._attempt(window, attempt)
+                    download = self._attempt(window, space, attempt)
                     stack.push(attempt.pop_all())
                     return download
             except DamagedArchiveError as error:
                 attempts[type(error)] += 1
-                if attempts[type(error)] >= DOWNLOAD_ATTEMPTS or self._stopped:
+                if attempts[type(error)] >= DOWNLOAD_ATTEMPTS or stopped():
                     raise
                 time.sleep(2 ** attempts[type(error)])
-            except NoArchiveError as error:
+            except NotAnArchiveError as error:
                 attempts[type(error)] += 1
-                if attempts[type(error)] >= ANSWER_ATTEMPTS or self._stopped:
+                if attempts[type(error)] >= ANSWER_ATTEMPTS or stopped():
                     raise
                 time.sleep(error.wait_seconds or 5 * 2 ** attempts[type(error)])
 
-    def _attempt(self, window: Window, stack: ExitStack) -> tuple[ExportArchive | None, datetime]:
-        """Send one request and open what comes."""
-        owner = object()
-        with self.request_slot(), self._disk.download(owner):
-            stack.callback(self._disk.release, owner)
-            response = self.requester.send_request(
-                stream_slice=window.as_slice(), log_formatter=self._log_message
+    def _attempt(self, window: Window, space: Space, stack: ExitStack) -> Download:
+        """Send one request and open its response."""
+        with self._slot():
+            stack.callback(space.clear)
+            response = self._requester.send_request(
+                stream_slice=window.as_slice(), log_formatter=self._describe
             )
             complete = self._complete_until(response)
             if response is None or response.status_code == 404:
-                return None, complete
-            file = self.decoder.spool(response, partial(self._disk.write, owner))
+                return Download([], complete)
+            file = self._decoder.spool(response, space.write)
         stack.callback(file.close)
         count = count_members(file)
         if count > MAX_MEMBERS:
@@ -3012,13 +3069,14 @@ class ExportRetriever(Retriever):
                 raise TooLargeError(f"its archive has {count:,} files")
             if count > MAX_MEMBERS_OF_AN_HOUR:
                 raise DamagedArchiveError(f"it claims {count:,} files")
+            # Their list takes much memory, so one thread at a time may have such an archive.
             stack.enter_context(self._many_members)
-        archive = self.decoder.open(file)
+        archive = self._decoder.open(file)
         stack.callback(archive.close)
-        return archive, complete
+        return Download(archive.members, complete)
 
     def _complete_until(self, response: requests.Response | None) -> datetime:
-        """The end of the newest complete hour, by this machine's clock or Amplitude's, if earlier."""
+        """The end of the newest complete hour, by the earlier one of this clock and Amplitude's."""
         now = datetime.now(timezone.utc)
         theirs = date_of(response) if response is not None else None
         if theirs is None:
@@ -3031,236 +3089,467 @@ class ExportRetriever(Retriever):
             )
         return complete_until(min(now, theirs))
 
-    def _log_message(self, response: requests.Response) -> Any:
+    def _describe(self, response: requests.Response) -> Any:
         """What the Connector Builder shows of a request: all but the body, which is an archive."""
         shown = requests.Response()
         shown.status_code, shown.headers = response.status_code, response.headers
         shown.request = response.request
-        return format_http_message(shown, "Export of events", "Ask for a window", self.name)
+        return format_http_message(shown, "Export of events", "Request a window", self._name)
 
-    # -- events --------------------------------------------------------------------------------
 
-    def _read_archive(
+# -- export.reader: Which lines of an archive are new: match its members with the ledger, and parse what was not emitted
+
+
+class EventBlock(NamedTuple):
+    """Events of a member that are new, and the bytes of lines that they come from."""
+
+    events: list[dict[str, Any]]
+    size: int
+
+
+class Bounds(NamedTuple):
+    """Times of upload, RFC 3339: from `lower` to before `upper`; "" and `NO_END` where nothing is cut."""
+
+    lower: str
+    upper: str
+
+
+class ArchiveReader:
+    """Yield the events of archives that have not been emitted, and note in the ledger those that have.
+
+    Events count as emitted when the next block is requested. Whoever reads must have the turn.
+    """
+
+    def __init__(
+        self,
+        ledger: ExportLedger,
+        name: str,
+        bounds: Callable[[Window], Bounds],
+        *,
+        skip_bad_lines: bool,
+    ) -> None:
+        """Read for the stream `name`; `bounds` gives those of the events of a window."""
+        self._ledger, self._name, self._bounds = ledger, name, bounds
+        self._skip_bad_lines = skip_bad_lines
+
+    def read(
         self,
         part: Window,
-        archive: ExportArchive | None,
+        members: Iterable[Member],
         complete: datetime,
-        failures: list[tuple[Window, Exception]],
-    ) -> Iterator[StreamData]:
-        """Yield the events of a window that are new, oldest hour first, and keep the ledger."""
+        failures: Failures,
+    ) -> Iterator[EventBlock]:
+        """Yield the new events of the members of a window, oldest hour first.
+
+        Hours that end after `complete` are left out. Bad lines are added to `failures`.
+        """
         part = Window(part.start, min(part.end, complete))
         if part.start >= part.end:
             return
-        if archive is None:
-            self._ledger.read(part)
-            self._save()
-            return
-        hours: dict[str, list[ArchiveMember]] = {}
-        others: dict[str, list[ArchiveMember]] = {}
-        for member in archive.members:
-            window = member.window
-            if window is None or not (window.start < part.end and part.start < window.end):
-                if window is not None and window.start >= complete:
-                    continue
-                member.window = None
-                others.setdefault(f"{format_hour(part.end - HOUR)}{OTHER}", []).append(member)
-            elif window.hours == 1:
-                hours.setdefault(format_hour(window.start), []).append(member)
-            else:
-                others.setdefault(f"{window.start:%Y%m%d}", []).append(member)
-        bad = False
+        hours, others = group(members, part, complete)
+        failed = False
         for key, members in sorted(others.items()):
-            bad |= yield from self._read_members(part, key, members, archive, failures)
-        begun = part.start
+            failed |= yield from self._read_members(part, key, members, failures)
+        unread_from = part.start
         for key, members in sorted(hours.items()):
             hour = window_of_key(key)
-            if not bad:
-                self._ledger.read(Window(begun, hour.start))
-            begun = hour.start
-            if (yield from self._read_members(part, key, members, archive, failures)):
-                begun = hour.end
-        if not bad:
-            self._ledger.read(Window(begun, part.end))
-        self._save()
+            if not failed:
+                self._ledger.note_window(Window(unread_from, hour.start))
+            unread_from = hour.start
+            if (yield from self._read_members(part, key, members, failures)):
+                unread_from = hour.end
+        if not failed:
+            self._ledger.note_window(Window(unread_from, part.end))
 
     def _read_members(
         self,
         part: Window,
         key: str,
-        members: list[ArchiveMember],
-        archive: ExportArchive,
-        failures: list[tuple[Window, Exception]],
-    ) -> Generator[StreamData, None, bool]:
+        members: list[Member],
+        failures: Failures,
+    ) -> Generator[EventBlock, None, bool]:
         """Yield what is new in the members of an hour; return whether a bad line ended one."""
-        known, lost = self._match(key, members, archive)
-        changed = [member for member, old in zip(members, known, strict=True) if lost and not old]
-        bad, again = False, 0
-        for member, old in zip(members, known, strict=True):
+        matches, vanished = self._match(key, members)
+        changed = [
+            m for m, entries in zip(members, matches, strict=True) if vanished and not entries
+        ]
+        failed, repeated = False, 0
+        for member, entries in zip(members, matches, strict=True):
             try:
-                count = yield from self._read_member(part, key, member, old, archive)
-                again += count if member in changed else 0
+                count = yield from self._read_member(part, key, member, entries)
+                repeated += count if member in changed else 0
             except BadLineError as error:
-                bad = True
+                failed = True
                 failures.append((member.window or part, error))
         if changed:
-            self._ledger.forget(lost)
+            self._ledger.forget(vanished)
             LOGGER.warning(
-                f"{self.name}: Amplitude has changed the export of {key} since it was read"
+                f"{self._name}: Amplitude has changed the export of {key} since it was read"
                 f" ({len(changed)} of {len(members)} files, the first {changed[0].name!r}):"
-                f" {again:,} events are emitted again."
+                f" {repeated:,} events are emitted again."
             )
-        return bad
+        return failed
 
-    def _match(
-        self, key: str, members: list[ArchiveMember], archive: ExportArchive
-    ) -> tuple[list[list[tuple[str, Emitted]]], list[tuple[str, Emitted]]]:
-        """What was emitted of each member, and what was emitted of members that are no more.
+    def _match(self, key: str, members: list[Member]) -> tuple[list[Entries], Entries]:
+        """Find what was emitted of each member, and what was emitted of members that have vanished."""
+        # A file whose name has no hour may have been emitted under any hour.
+        keys = [
+            each
+            for each in self._ledger.members
+            if each == key or key.endswith(NO_HOUR) or each.endswith(NO_HOUR)
+        ]
+        unmatched = [(each, entry) for each in keys for entry in self._ledger.members[each]]
 
-        A member is known by its bytes, whatever its name, or by its first bytes.
-        """
-        keys = [k for k in self._ledger.members if k == key or OTHER in key + k]
-        left = [(k, entry) for k in keys for entry in self._ledger.members.get(k, ())]
-        whole: defaultdict[tuple[int, int], list[tuple[str, Emitted]]] = defaultdict(list)
-        for pair in left:
-            if pair[1].until == FOREVER:
-                whole[pair[1].length, pair[1].crc32].append(pair)
-        found: list[list[tuple[str, Emitted]]] = []
+        # 1. The same bytes, under any name: Amplitude packs the same lines again.
+        by_content: defaultdict[tuple[int, int], Entries] = defaultdict(list)
+        for each, entry in unmatched:
+            if entry.uploaded_before == NO_END:
+                by_content[entry.length, entry.crc32].append((each, entry))
+        matches: list[Entries] = []
         for member in members:
-            pairs = whole[member.length, member.crc32]
-            found.append([pairs.pop()] if pairs else [])
-        left = list((Counter(left) - Counter(pair for old in found for pair in old)).elements())
-        for member, old in zip(members, found, strict=True):
-            lengths = [entry.length for _, entry in left if entry.length <= member.length]
-            if lengths and not old:
-                crcs = archive.prefix_crc32s(member, lengths)
-                old += [pair for pair in left if crcs.get(pair[1].length) == pair[1].crc32]
-                left = [pair for pair in left if pair not in old]
-        return found, [pair for pair in left if pair[0] == key and OTHER not in key]
+            alike = by_content[member.length, member.crc32]
+            matches.append([alike.pop()] if alike else [])
+
+        # 2. Of the rest, files that begin with bytes that were emitted: they have grown. Several entries may
+        # fit one file, since an end date cuts its events and not its lines.
+        matched = Counter(entry for entries in matches for entry in entries)
+        unmatched = list((Counter(unmatched) - matched).elements())
+        for member, entries in zip(members, matches, strict=True):
+            lengths = [entry.length for _, entry in unmatched if entry.length <= member.length]
+            if lengths and not entries:
+                crcs = member.prefix_crc32s(lengths)
+                entries += [pair for pair in unmatched if crcs.get(pair[1].length) == pair[1].crc32]
+                unmatched = [pair for pair in unmatched if pair not in entries]
+
+        # 3. What is left of this hour has been changed or removed.
+        vanished = [pair for pair in unmatched if pair[0] == key and not key.endswith(NO_HOUR)]
+        return matches, vanished
 
     def _read_member(
         self,
         part: Window,
         key: str,
-        member: ArchiveMember,
-        old: list[tuple[str, Emitted]],
-        archive: ExportArchive,
-    ) -> Generator[StreamData, None, int]:
+        member: Member,
+        entries: Entries,
+    ) -> Generator[EventBlock, None, int]:
         """Yield the events of a member that were not emitted; return their number.
 
         Raises:
             BadLineError: the member has been emitted up to this line.
         """
-        window = member.window or part
-        lower = self._from if window.holds(self._from) else ""
-        upper = self._until if window.holds(self._until) else FOREVER
-        plain = not (old or lower) and upper == FOREVER
-        repairs: Counter[str] = Counter()
-        number = count = 0
-        failure: BadLineError | None = None
-        done = Emitted(0, 0, upper)
-        if any(e.length >= member.length and e.until >= upper for _, e in old):
+        bounds = self._bounds(member.window or part)
+        if any(e.length >= member.length and e.uploaded_before >= bounds.upper for _, e in entries):
             return 0
+        lines = _Lines(member.name, entries, bounds, self._skip_bad_lines)
+        count = 0
         try:
-            for block in archive.blocks(member):
-                position = done.length
-                exact = block.data is not None and has_long_number(block.data)
-                events: list[dict[str, Any]] = []
-                for line in block.lines:
-                    number += 1
-                    try:
-                        if line is None:
-                            raise BadLineError("is too long")
-                        if plain:
-                            if (event := parse_event(line, exact, repairs)) is not None:
-                                events.append(event)
-                        else:
-                            emitted = max(
-                                (e.until for _, e in old if e.length > position), default=""
-                            )
-                            event = (
-                                None if emitted == FOREVER else parse_event(line, exact, repairs)
-                            )
-                            if event is not None and is_wanted(event, lower, upper, emitted):
-                                events.append(event)
-                    except BadLineError as error:
-                        if not self._skip:
-                            failure = BadLineError(
-                                f"Line {number:,} of the file {member.name!r} {error}"
-                            )
-                            failure.__cause__ = error
-                            break
-                        repairs["bad lines, now left out"] += 1
-                    position += len(line or b"") + 1
-                end = Emitted(block.end, block.crc32, upper)
-                if failure:
-                    crc = crc32((block.data or b"")[: position - done.length], done.crc32)
-                    end = Emitted(position, crc, upper)
-                if events:
-                    size = end.length - done.length
-                    if self._is_state_due(len(events), size):
-                        self._note_emitted(key, old, done)
-                        self._checkpoint()
-                    self._events += len(events)
-                    self._events_since_state += len(events)
-                    self._bytes_since_state += size
-                    yield from self.emit(events, size)
+            for block in member.blocks():
+                before = lines.emitted.length
+                if events := lines.parse(block):
                     count += len(events)
-                done = end
-                if failure:
-                    raise failure
+                    yield EventBlock(events, lines.emitted.length - before)
+                self._ledger.note(key, entries, lines.emitted)
+                if lines.failure:
+                    raise lines.failure
         finally:
-            self._note_emitted(key, old, done)
-            for what, times in repairs.items():
-                LOGGER.warning(f"{self.name}: {times:,} {what}, in the file {member.name!r}.")
+            for what, times in lines.repairs.items():
+                LOGGER.warning(f"{self._name}: {times:,} {what}, in the file {member.name!r}.")
         return count
 
-    def _note_emitted(self, key: str, old: list[tuple[str, Emitted]], done: Emitted) -> None:
-        if done.length:
-            self._ledger.emit(key, old, done)
 
-    # -- state ---------------------------------------------------------------------------------
+class _Lines:
+    """Turn the blocks of a member into events, and count its lines and bytes.
 
-    def _is_state_due(self, events: int, size: int) -> bool:
-        """Whether a state must come before `events` more events, of `size` bytes."""
-        many = (
-            self._events_since_state + events > STATE_EVENTS
-            or self._bytes_since_state + size > STATE_BYTES
+    `emitted` is what the ledger notes once the events of the last block have been emitted, `failure` the
+    bad line that ended the member, `repairs` what was changed in its lines.
+    """
+
+    def __init__(self, name: str, entries: Entries, bounds: Bounds, skip_bad_lines: bool) -> None:
+        """Begin with the first line of a member, of which the `entries` have been emitted."""
+        self._name, self._entries, self._bounds = name, entries, bounds
+        self._skip_bad_lines = skip_bad_lines
+        self._all_new = not (entries or bounds.lower) and bounds.upper == NO_END
+        self._number = 0
+        self.emitted = Emitted(0, 0, bounds.upper)
+        self.failure: BadLineError | None = None
+        self.repairs: Counter[str] = Counter()
+
+    def parse(self, block: Block) -> list[dict[str, Any]]:
+        """Return the new events of a block, up to the first bad line unless such lines are skipped."""
+        position = self.emitted.length
+        exact = block.data is not None and has_long_number(block.data)
+        events: list[dict[str, Any]] = []
+        for line in block.lines:
+            self._number += 1
+            try:
+                if (event := self._parse_line(line, position, exact)) is not None:
+                    events.append(event)
+            except BadLineError as error:
+                if not self._skip_bad_lines:
+                    self._fail(error, block, position)
+                    return events
+                self.repairs["bad lines, now left out"] += 1
+            position += len(line or b"") + 1
+        self.emitted = Emitted(block.end, block.crc32, self._bounds.upper)
+        return events
+
+    def _parse_line(self, line: bytes | None, position: int, exact: bool) -> dict[str, Any] | None:
+        """Return the event of a line that begins at `position`, if it is new."""
+        if line is None:
+            raise BadLineError("is too long")
+        if self._all_new:
+            return parse_event(line, exact, self.repairs)
+        # The events of a line that an end date cut were emitted up to that date.
+        emitted_before = max(
+            (e.uploaded_before for _, e in self._entries if e.length > position), default=""
         )
-        return many and self._bytes_since_state >= 10 * (500 + 40 * self._ledger.size)
+        if emitted_before == NO_END:
+            return None
+        event = parse_event(line, exact, self.repairs)
+        lower, upper = self._bounds
+        return (
+            event if event is not None and is_wanted(event, lower, upper, emitted_before) else None
+        )
 
-    def _close_slice(self, partition: Partition) -> None:
-        """Have the cursor emit the state of a slice, then let the next window have its turn."""
-        try:
-            self._close_partition(partition)
-        finally:
-            self._end_turn()
+    def _fail(self, error: BadLineError, block: Block, position: int) -> None:
+        """Note the bad line at `position`, before which the member can be emitted."""
+        self.failure = BadLineError(f"Line {self._number:,} of the file {self._name!r} {error}")
+        self.failure.__cause__ = error
+        before = (block.data or b"")[: position - self.emitted.length]
+        crc = crc32(before, self.emitted.crc32)
+        self.emitted = Emitted(position, crc, self._bounds.upper)
 
-    def _end_turn(self) -> None:
-        """End the turn that this thread has kept for the state of its slice."""
-        if self._closing == threading.get_ident():
-            self._closing = None
-            self._turn.release()
 
-    def _checkpoint(self) -> None:
-        """Emit a state, in the order of the events before and after it.
+def group(
+    members: Iterable[Member], part: Window, complete: datetime
+) -> tuple[dict[str, list[Member]], dict[str, list[Member]]]:
+    """Return the members of a window by the ledger's keys: those of one hour, and all others.
 
-        The cursor's own state messages and these go through one lock, that of `close_partition`.
-        It is given a slice that has been read since the stream began.
-        """
-        self._save()
-        self._observe(self._origin)
-        self._close_partition(cast(Partition, SimpleNamespace(to_slice=lambda: self._origin)))
+    The others are daily files, and files of no hour or of an hour outside of the window, which the ledger
+    keeps under the window's last hour. A file of an hour that is not complete is left out.
+    """
+    hours: defaultdict[str, list[Member]] = defaultdict(list)
+    others: defaultdict[str, list[Member]] = defaultdict(list)
+    for member in members:
+        window = member.window
+        if window is None or not (window.start < part.end and part.start < window.end):
+            if window is not None and window.start >= complete:
+                continue
+            member.window = None
+            others[f"{format_hour(part.end - HOUR)}{NO_HOUR}"].append(member)
+        elif window.hours == 1:
+            hours[format_hour(window.start)].append(member)
+        else:
+            others[f"{window.start:%Y%m%d}"].append(member)
+    return hours, others
+
+
+# -- export.retriever: The retriever of the export: windows are downloaded, and each event of theirs is emitted once
+
+
+FAILED_WINDOWS = 5
+"""Windows that fail one after another, after which a stream sends no more requests: the cause is then not the
+window, and each one costs minutes of retries."""
+STATE_EVENTS = 5_000
+"""Events between two states, which a sync that is killed reads again: about a second of reading."""
+STATE_BYTES = 10_000_000
+"""Bytes of lines between two states, for events that are large."""
+STATE_BYTES_PER_MEMBER = 40
+MAX_STATE_SHARE = 0.1
+"""Of what is written, states may be a tenth: a state that remembers many files is emitted less often."""
+
+
+@dataclass
+class ExportRetriever(Retriever):
+    """Read windows of the export, and emit each event once.
+
+    A slice is cut into windows of `request_time_range` hours. A window is downloaded to disk and verified
+    whole; then, one window at a time, its events are emitted that the ledger does not know. A window that is
+    too large is halved, and the width that worked is kept; a window whose archive is damaged is halved
+    alone. What failed stays unread in the state, and the rest is read.
+
+    The stream's state is the ledger, under `export`; `server_upload_time` is the hour before which all events
+    have been emitted. A state covers exactly the events before it. At most `STATE_EVENTS` events or
+    `STATE_BYTES` bytes lie between two states, unless states would then be more than `MAX_STATE_SHARE` of
+    what is written.
+
+    Memory: a few chunks, the longest line several times, and the lists of members.
+    Disk: `max_bytes_on_disk`, 4 GiB, in `TMPDIR`; `max_archives_on_disk`, 8.
+
+    Raises:
+        AirbyteTracedException: hours that were not read, in Amplitude's words or the disk's.
+
+    See: https://amplitude.com/docs/apis/analytics/export
+    """
+
+    requester: HttpRequester
+    decoder: ExportDecoder
+    cursor: ConcurrentCursor
+    name: str
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+    max_bytes_on_disk: int = 4 * 1024**3
+    max_archives_on_disk: int = 8
+
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+        self._hours = int(self.config.get("request_time_range") or 24)
+        self._start = rfc3339(self.config.get("start_date") or BEGINNING_OF_DATA)
+        self._end = end_of_uploads(self.config)
+        self._states = ExportCursor(self.cursor, self.name)
+        start = max(parse_hour(self._start), parse_hour(BEGINNING_OF_DATA))
+        self._readable = "unreadable" not in self._states.state
+        self._ledger = ExportLedger(
+            self._states.state.get("export", {}),
+            parse_hour(self._states.value) if self._readable else start,
+            start,
+            self._end,
+            int(self.config.get("lookback_hours", 6)),
+        )
+        if self._readable:
+            self._states.save(self._ledger)
+        self._disk = DiskSpace(self.max_bytes_on_disk, self.max_archives_on_disk)
+        self._downloads = Downloads(
+            self.requester,
+            self.decoder,
+            self.name,
+            self.request_slot,
+        )
+        skip = self.config.get("on_bad_record") == "skip"
+        self._reader = ArchiveReader(self._ledger, self.name, self.bounds, skip_bad_lines=skip)
+        self.backlog = Backlog()
+        self._events_since_state = self._bytes_since_state = 0
+        self._failed_in_a_row = 0
+        self._stopped = False
+
+    def read_records(
+        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+    ) -> Iterator[StreamData]:
+        """Yield the events of a slice that have not been emitted."""
+        self._states.end_turn()
+        if self._stopped or stream_slice is None:
+            return
+        if not self._readable:
+            self._stop()
+            raise UnreadableStateError(self.name)
+        first, last = (parse_hour(stream_slice[name]) for name in ("start_time", "end_time"))
+        failures: Failures = []
+        for window in self._ledger.unread(Window(first, last + HOUR), self._hours):
+            yield from self._read_window(window, failures)
+        if failures:
+            raise unread_hours(self.name, failures, self._stopped) from failures[0][1]
+        self._states.finish(stream_slice)
+
+    # -- what the package adds to ----------------------------------------------------------------
+
+    def emit(self, events: list[dict[str, Any]], size: int) -> Iterator[StreamData]:
+        """Turn the events of a block, `size` bytes of lines, into what the stream yields."""
+        records = [self._record(event) for event in events]
+        self.backlog.add(records[-1], size)
+        yield from records
+
+    def emit_state(self) -> None:
+        """Emit a state that covers all events so far."""
+        self._states.emit_state(self._ledger)
         self._events_since_state = self._bytes_since_state = 0
 
-    def _save(self) -> None:
-        """Put the ledger into the state; one assignment, since another thread may emit it now."""
-        self._end = self._ledger.end
-        self._state["export"] = self._ledger.state
+    def request_slot(self) -> AbstractContextManager[Any]:
+        """Return what a request and its download hold, so that not too many are in flight."""
+        return nullcontext()
 
-    def _observe(self, stream_slice: StreamSlice) -> None:
-        """Tell the cursor the hour before which all events have been emitted."""
-        data = {self._field: format_hour(self._end)}
-        self.cursor.observe(Record(data, self.name, associated_slice=stream_slice))
+    def bounds(self, window: Window) -> Bounds:
+        """Return the times of upload between which events of a window are emitted."""
+        lower = self._start if window.cuts(self._start) else ""
+        upper = self._end if window.cuts(self._end) else NO_END
+        return Bounds(lower, upper)
+
+    # -- windows ---------------------------------------------------------------------------------
+
+    def _read_window(self, window: Window, failures: Failures) -> Iterator[StreamData]:
+        """Yield a window's events; add to `failures` what could not be read."""
+        parts = deque([window])
+        while parts and not self._stopped:
+            part = parts.popleft()
+            if part.hours > self._hours:
+                parts.extendleft(reversed(list(part.pieces(self._hours))))
+                continue
+            try:
+                yield from self._read_part(part, failures)
+            except RestartError:
+                parts.appendleft(part)
+            except (TooLargeError, DamagedArchiveError) as error:
+                if part.hours == 1:
+                    self._note_failure(part, error, failures)
+                    continue
+                half = math.ceil(part.hours / 2)
+                if isinstance(error, TooLargeError):
+                    self._hours = min(self._hours, half)
+                parts.extendleft(reversed(list(part.pieces(half))))
+            except (AirbyteTracedException, NotAnArchiveError) as error:
+                if getattr(error, "failure_type", None) == FailureType.config_error:
+                    self._stop()
+                    raise
+                self._note_failure(part, error, failures)
+        if failures:
+            with self._states.turn():
+                self.emit_state()
+
+    def _read_part(self, part: Window, failures: Failures) -> Iterator[StreamData]:
+        """Download a window, wait for the turn, and yield its new events."""
+        with self._disk.archive() as space, ExitStack() as stack:
+            if self._stopped:
+                return
+            download = self._downloads.open(part, space, stack, lambda: self._stopped)
+            with self._states.turn():
+                count = 0
+                for block in self._reader.read(part, download.members, download.complete, failures):
+                    count += len(block.events)
+                    yield from self._emit_block(block)
+                self._states.save(self._ledger)
+                if count:
+                    yield self._log(f"{count:,} events of {part}.")
+        self._failed_in_a_row = 0
+
+    def _emit_block(self, block: EventBlock) -> Iterator[StreamData]:
+        """Yield the events of a block, after a state where one is due."""
+        self._events_since_state += len(block.events)
+        self._bytes_since_state += block.size
+        many = self._events_since_state > STATE_EVENTS or self._bytes_since_state > STATE_BYTES
+        if many and self._bytes_since_state - block.size >= self._least_bytes_between_states():
+            self.emit_state()
+            self._events_since_state, self._bytes_since_state = len(block.events), block.size
+        yield from self.emit(block.events, block.size)
+
+    def _least_bytes_between_states(self) -> float:
+        return (500 + STATE_BYTES_PER_MEMBER * self._ledger.size) / MAX_STATE_SHARE
+
+    def _note_failure(self, part: Window, error: Exception, failures: Failures) -> None:
+        failures.append((part, error))
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= FAILED_WINDOWS:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Send no more requests in this sync; what was not read stays unread in the state."""
+        self._stopped = True
+
+    # -- messages --------------------------------------------------------------------------------
+
+    def _record(self, event: dict[str, Any]) -> Record | AirbyteMessage:
+        if event:
+            # Without its slice: the cursor follows the ledger, not the records.
+            return Record(data=event, stream_name=self.name)
+        # The CDK takes an empty record for the end of the sync.
+        record = AirbyteRecordMessage(self.name, event, time.time_ns() // 1_000_000)
+        return AirbyteMessage(type=MessageType.RECORD, record=record)
+
+    def _log(self, text: str) -> AirbyteMessage:
+        """Return a log line for the reader of the stream to write.
+
+        A thread that logs flushes the CDK's print buffer and keeps the memory that it took, so a worker
+        yields the line instead.
+        """
+        log = AirbyteLogMessage(Level.INFO, f"{self.name}: {text}")
+        return AirbyteMessage(type=MessageType.LOG, log=log)
 
 
 # -- export.states: Saved states of events --------------------------------------------------------
@@ -3268,10 +3557,10 @@ class ExportRetriever(Retriever):
 
 @dataclass
 class ExportStateMigration(StateMigration):
-    """Turn any state of the stream into this version's, or one without a value into none.
+    """Turn any state of the stream into this version's form; a state without a value becomes empty.
 
-    Taken are all forms that Airbyte's connector has saved, and the CDK's own ranges of dates. An
-    hour that is not complete yet cannot have been read, whatever a state has.
+    All forms that Airbyte's connector has saved are read, and the CDK's own ranges of dates. An hour that is
+    not complete yet cannot have been read, whatever the state says.
     """
 
     config: Mapping[str, Any]
@@ -3282,7 +3571,7 @@ class ExportStateMigration(StateMigration):
         return stream_state != self.migrate(stream_state)
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The state as this version saves it; one that cannot be read, under `unreadable`."""
+        """Return the state as this version saves it; one that cannot be read is put under `unreadable`."""
         if "unreadable" in stream_state:
             return {"unreadable": stream_state["unreadable"]}
         complete = complete_until(datetime.now(timezone.utc))
@@ -3294,7 +3583,7 @@ class ExportStateMigration(StateMigration):
                 ]
                 export = {**export, "windows_read": [list(w) for w in windows if w[0] < w[1]]}
                 start = parse_hour(export["first_hour"])
-                ledger = ExportLedger(export, start, start, until_of(self.config), 0)
+                ledger = ExportLedger(export, start, start, end_of_uploads(self.config), 0)
                 return {"server_upload_time": format_hour(ledger.end), "export": export}
             if slices := stream_state.get("slices"):
                 first = min(slices, key=lambda each: str(each["start"]))

@@ -1,6 +1,7 @@
 """What a task of Spark does: it reads windows of events, or another stream whole, as the manifest says."""
 
-from collections.abc import Generator, Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -14,14 +15,15 @@ from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partitio
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_amplitude.extensions.export.archive import ArchiveMember
-from source_amplitude.extensions.export.retriever import LOGGER, ExportRetriever
-from source_amplitude.extensions.export.windows import Window, parse_hour, until_of
+from source_amplitude.extensions.export.reader import Bounds
+from source_amplitude.extensions.export.retriever import ExportRetriever
+from source_amplitude.extensions.export.windows import NO_END, Window, end_of_uploads, parse_hour
 from source_amplitude.extensions.times import BEGINNING_OF_DATA, HOUR, rfc3339
 from source_amplitude.process.config import config_error
 from source_amplitude.process.entrypoint import Entrypoint
 from source_amplitude.process.source import SourceAmplitude, load_manifest
 
+LOGGER = logging.getLogger("airbyte")
 BLOCKS = 4
 """Blocks of an export in an Arrow batch: half a MiB of JSON, or as many of the longest lines."""
 RECORDS = 1_000
@@ -38,7 +40,7 @@ class SparkExportRetriever(ExportRetriever):
 
     def __post_init__(self, parameters: Any) -> None:  # noqa: D105
         super().__post_init__(parameters)
-        given = self.config.get("dates") or (self._from, self._until)
+        given = self.config.get("dates") or (self._start, self._end)
         self._dates = tuple(map(rfc3339, given))
 
     def emit(self, events: list[dict[str, Any]], size: int) -> Iterator[StreamData]:
@@ -68,16 +70,15 @@ class SparkExportRetriever(ExportRetriever):
                 f" {', '.join(map(str, unread))}. Set the clocks of the cluster"
             )
 
-    def _read_member(
-        self, part: Window, key: str, member: ArchiveMember, *more: Any
-    ) -> Generator[StreamData, None, int]:
-        self._from, self._until = self._dates
-        if member.window and member.window.hours > 1:
-            self._from = max(self._from, rfc3339(format_moment(self._slice.start)))
-            self._until = min(self._until, rfc3339(format_moment(self._slice.end)))
-        return (yield from super()._read_member(part, key, member, *more))
+    def bounds(self, window: Window) -> Bounds:
+        """Return the dates of the config and, for a daily file, those of the slice."""
+        start, end = self._dates
+        if window.hours > 1:
+            start = max(start, rfc3339(format_moment(self._slice.start)))
+            end = min(end, rfc3339(format_moment(self._slice.end)))
+        return Bounds(start if window.cuts(start) else "", end if window.cuts(end) else NO_END)
 
-    def _checkpoint(self) -> None:
+    def emit_state(self) -> None:
         """Do nothing."""
 
 
@@ -111,7 +112,7 @@ def read_windows(
         **config,
         "start_date": format_moment(start),
         "end_date": format_moment(end),
-        "dates": [config.get("start_date") or BEGINNING_OF_DATA, until_of(config)],
+        "dates": [config.get("start_date") or BEGINNING_OF_DATA, end_of_uploads(config)],
         "lookback_hours": 0,
     }
     windows = list(partitions_of(config, "events"))

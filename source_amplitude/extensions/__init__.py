@@ -12,7 +12,7 @@ from source_amplitude.extensions.dashboards.states import LatestDay
 from source_amplitude.extensions.dashboards.windows import WindowRetriever
 from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
 from source_amplitude.extensions.export.decoder import ExportDecoder
-from source_amplitude.extensions.export.errors import ExportErrorHandler
+from source_amplitude.extensions.export.error_handler import ExportErrorHandler
 from source_amplitude.extensions.export.retriever import ExportRetriever
 from source_amplitude.extensions.export.states import ExportStateMigration
 from source_amplitude.extensions.lists import ListExtractor

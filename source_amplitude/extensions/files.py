@@ -8,25 +8,32 @@ from airbyte_cdk.models import FailureType
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 CHUNK_BYTES = 128 * 1024
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Bytes that are read, inflated and written at once."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space, no quota, or a file larger than the folder takes."""
 
 
 def temporary_file(buffering: int = -1) -> IO[bytes]:
-    """A file without a name, so that it is gone with the process.
+    """Return a file without a name, so that it is gone with the process.
 
     Raises:
-        AirbyteTracedException: config_error, the folder takes none.
+        AirbyteTracedException: config_error, the folder does not take files.
     """
     try:
         return TemporaryFile(prefix="source-amplitude-", buffering=buffering)
     except OSError as error:
-        raise unusable_folder("No file can be made in", error) from error
+        raise unusable_folder("Cannot create a file in", error) from error
+
+
+def write_whole(file: IO[bytes], chunk: bytes) -> None:
+    """Write a chunk to an unbuffered file, which may take less than it is given."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def unusable_folder(what: str, error: OSError) -> AirbyteTracedException:
-    """The error for a folder of temporary files that is missing, read-only or broken."""
+    """Return the error for a folder of temporary files that is missing, read-only or broken."""
     return AirbyteTracedException(
         message=f"{what} the folder for temporary files ({error.strerror}): set TMPDIR to a folder with"
         " some gigabytes of free space.",

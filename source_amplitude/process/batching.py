@@ -58,5 +58,5 @@ class BatchingExportRetriever(ExportRetriever):
             events = events[1:]
         if events:
             batch = RecordBatch(self.name, events, time.time_ns() // 1_000_000)
-            self._backlog.add(batch, size)
+            self.backlog.add(batch, size)
             yield batch

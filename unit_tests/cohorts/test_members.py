@@ -450,7 +450,7 @@ def test_a_folder_that_takes_no_file_of_members_is_named(
 
     output = read(config, "cohort_members")
 
-    assert "No file can be made in the folder for temporary files" in output.errors[0]["message"]
+    assert "Cannot create a file in the folder for temporary files" in output.errors[0]["message"]
 
 
 def test_the_time_of_a_response_is_utc_wherever_the_machine_stands(

@@ -17,12 +17,14 @@ from isal import isal_zlib
 
 from source_amplitude.extensions.export import archive as archives_room
 from source_amplitude.extensions.export import decoder as decoders_room
+from source_amplitude.extensions.export import inflate as inflate_room
 from source_amplitude.extensions.export.decoder import ExportDecoder
 from source_amplitude.extensions.export.errors import (
     BadLineError,
     DamagedArchiveError,
-    NoArchiveError,
+    NotAnArchiveError,
 )
+from source_amplitude.extensions.export.member import window_of_name
 from source_amplitude.extensions.files import CHUNK_BYTES
 from source_amplitude.extensions.times import rfc3339
 from unit_tests.support.archives import archive, lines, response, zipped
@@ -86,16 +88,23 @@ def test_an_empty_zip_has_no_events(form: str) -> None:
 
 @pytest.mark.parametrize("case", GOOD)
 def test_the_extra_fast_changes_no_record(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = []
+    read, used = [], []
     for library in (zlib, isal_zlib):
-        monkeypatch.setattr(archives_room, "decompressobj", library.decompressobj)
+
+        def decompressobj(library: Any = library, **options: Any) -> Any:
+            used.append(library)
+            return library.decompressobj(**options)
+
+        monkeypatch.setattr(archives_room, "decompressobj", decompressobj)
         read.append(decode(GOOD[case]))
 
     assert read[0] == read[1] == EVENTS
+    plain = case == "plain lines"
+    assert set(used) == (set() if plain else {zlib, isal_zlib})
 
 
 def test_lines_longer_than_a_chunk_are_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in (archives_room, decoders_room):
+    for room in (decoders_room, inflate_room):
         monkeypatch.setattr(room, "CHUNK_BYTES", 8)
 
     assert decode(GOOD["two members"]) == EVENTS
@@ -133,7 +142,7 @@ BAD = {
 def test_a_damaged_archive_is_refused_before_an_event_is_emitted(case: str, step: int) -> None:
     events: list[Any] = []
 
-    with pytest.raises((DamagedArchiveError, NoArchiveError)):
+    with pytest.raises((DamagedArchiveError, NotAnArchiveError)):
         events.extend(ExportDecoder(config={}).decode(response(BAD[case], step)))
 
     assert events == []
@@ -160,7 +169,7 @@ def test_a_spoilt_archive_gives_all_events_or_an_error_and_never_some(seed: int)
     events: list[Any] = []
     try:
         events.extend(ExportDecoder(config={}).decode(response(bytes(body))))
-    except (DamagedArchiveError, NoArchiveError):
+    except (DamagedArchiveError, NotAnArchiveError):
         assert events == []
     else:
         assert [json.dumps(event) for event in events] == [json.dumps(event) for event in EVENTS]
@@ -174,7 +183,7 @@ def test_a_member_is_read_a_chunk_at_a_time(tmp_path: Path) -> None:
     path.write_bytes(archive({NAME: member}))
     with path.open("rb", buffering=0) as file:
         opened = ExportDecoder(config={}).open(file)
-        next(opened.blocks(opened.members[0]))
+        next(opened.members[0].blocks())
 
         assert file.tell() < len(path.read_bytes()) / 5
         opened.close()
@@ -258,3 +267,17 @@ def test_everything_but_the_times_is_untouched() -> None:
     }
 
     assert decode(archive({NAME: lines(event)})) == [event]
+
+
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("481920/481920_2024-01-01_5#0.json.gz", "20240101T05 to 20240101T05"),
+        ("481920_2024-01-01_23.json", "20240101T23 to 20240101T23"),
+        ("481920_2014-11-01.json.gz", "20141101T00 to 20141101T23"),
+        ("481920_2024-01-01_24.json.gz", "None"),
+        ("481920_2024-02-30_1.json.gz", "None"),
+    ],
+)
+def test_the_hour_or_day_of_a_member_is_what_its_name_ends_with(name: str, window: str) -> None:
+    assert str(window_of_name(name)) == window

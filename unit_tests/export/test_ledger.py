@@ -9,7 +9,7 @@ import pytest
 
 from source_amplitude.extensions.export.ledger import LEDGER_MEMBERS, Emitted, ExportLedger
 from source_amplitude.extensions.export.states import ExportStateMigration
-from source_amplitude.extensions.export.windows import FOREVER, Window, parse_hour, subtract
+from source_amplitude.extensions.export.windows import NO_END, Window, parse_hour, subtract
 from source_amplitude.extensions.times import HOUR
 from unit_tests.conftest import NOW, Clock
 
@@ -23,7 +23,7 @@ def ledger(
     state: Mapping[str, Any] | None = None,
     hour: datetime = START,
     start: datetime = START,
-    until: str = FOREVER,
+    until: str = NO_END,
     lookback: int = 6,
 ) -> ExportLedger:
     return ExportLedger(state or {}, hour, start, until, lookback)
@@ -32,7 +32,7 @@ def ledger(
 def read(into: ExportLedger, window: Window = ALL, hours: int = 24) -> list[str]:
     windows = into.unread(window, hours)
     for each in windows:
-        into.read(each)
+        into.note_window(each)
     return [f"{w.start:%dT%H}-{w.end:%dT%H}" for w in windows]
 
 
@@ -59,7 +59,7 @@ def test_a_next_sync_reads_the_look_back_and_what_is_new() -> None:
 def test_windows_that_close_out_of_order_are_remembered_and_not_read_again() -> None:
     first = ledger()
     for window in reversed(first.unread(ALL, 24)[1:]):
-        first.read(window)
+        first.note_window(window)
 
     assert first.end == START
     assert first.state["windows_read"] == [["20240102T00", "20240103T10"]]
@@ -71,7 +71,7 @@ def test_a_kill_before_the_look_back_was_read_does_not_lose_it() -> None:
     read(first)
     killed = ledger(first.state)
     later = Window(START, END + 24 * HOUR)
-    killed.read(killed.unread(later, 10)[-1])
+    killed.note_window(killed.unread(later, 10)[-1])
 
     third = ledger(killed.state)
 
@@ -83,8 +83,8 @@ def test_the_members_are_pruned_to_the_look_back_and_to_hours_that_are_not_read(
     first = ledger()
     for hours in range(58):
         hour = START + hours * HOUR
-        first.emit(f"{hour:%Y%m%dT%H}", [], Emitted(hours + 1, hours))
-    first.read(Window(START + HOUR, END))
+        first.note(f"{hour:%Y%m%dT%H}", [], Emitted(hours + 1, hours))
+    first.note_window(Window(START + HOUR, END))
 
     assert list(first.state["members"]) == [
         "20240101T00",
@@ -96,11 +96,11 @@ def test_the_members_are_pruned_to_the_look_back_and_to_hours_that_are_not_read(
 def test_the_file_of_a_day_is_known_until_the_whole_day_was_read() -> None:
     day = datetime(2014, 11, 1, tzinfo=timezone.utc)
     first = ledger(hour=day, start=day, lookback=0)
-    first.emit("20141101", [], Emitted(100, 1))
+    first.note("20141101", [], Emitted(100, 1))
 
-    first.read(Window(day, day + 12 * HOUR))
+    first.note_window(Window(day, day + 12 * HOUR))
     assert "20141101" in first.state["members"]
-    first.read(Window(day + 12 * HOUR, day + 24 * HOUR))
+    first.note_window(Window(day + 12 * HOUR, day + 24 * HOUR))
     assert first.state["members"] == {}
 
 
@@ -114,7 +114,7 @@ def test_a_wider_look_back_starts_where_the_members_do() -> None:
 def test_the_state_is_bounded_when_an_hour_has_very_many_members() -> None:
     first = ledger()
     for number in range(LEDGER_MEMBERS + 10):
-        first.emit("20240103T08", [], Emitted(number + 1, number))
+        first.note("20240103T08", [], Emitted(number + 1, number))
     read(first)
 
     assert first.size <= LEDGER_MEMBERS
@@ -124,8 +124,8 @@ def test_the_state_is_bounded_when_an_hour_has_very_many_members() -> None:
 def test_what_was_emitted_of_a_member_grows() -> None:
     first = ledger()
     old: list[tuple[str, Emitted]] = []
-    first.emit("20240103T08", old, Emitted(10, 1))
-    first.emit("20240103T08", old, Emitted(20, 2))
+    first.note("20240103T08", old, Emitted(10, 1))
+    first.note("20240103T08", old, Emitted(20, 2))
 
     assert first.state["members"] == {"20240103T08": [[20, 2]]}
 
@@ -134,8 +134,8 @@ def test_what_was_emitted_of_a_member_grows() -> None:
 def test_an_hour_that_an_end_date_cut_is_read_again_when_the_date_has_moved(lookback: int) -> None:
     cut = "2024-01-02T10:30:00.000000+00:00"
     first = ledger(until=cut, lookback=lookback)
-    first.emit("20240102T10", [], Emitted(100, 1, cut))
-    first.read(Window(START, datetime(2024, 1, 2, 11, tzinfo=timezone.utc)))
+    first.note("20240102T10", [], Emitted(100, 1, cut))
+    first.note_window(Window(START, datetime(2024, 1, 2, 11, tzinfo=timezone.utc)))
     hour = parse_hour("20240102T10")
 
     same = ledger(first.state, until=cut, lookback=0)
@@ -149,8 +149,8 @@ def test_an_hour_that_an_end_date_cut_is_read_again_when_the_date_has_moved(look
 def test_what_two_end_dates_left_of_a_member_is_kept_apart() -> None:
     first = ledger()
     old: list[tuple[str, Emitted]] = []
-    first.emit("20240102T10", old, Emitted(100, 1, "2024-01-02T10:30:00"))
-    first.emit("20240102T10", old, Emitted(40, 2))
+    first.note("20240102T10", old, Emitted(100, 1, "2024-01-02T10:30:00"))
+    first.note("20240102T10", old, Emitted(40, 2))
 
     assert sorted(first.state["members"]["20240102T10"]) == [
         [40, 2],
@@ -160,7 +160,7 @@ def test_what_two_end_dates_left_of_a_member_is_kept_apart() -> None:
 
 def test_a_start_date_moved_later_leaves_out_what_lies_before_it() -> None:
     first = ledger()
-    first.read(Window(START, START + 5 * HOUR))
+    first.note_window(Window(START, START + 5 * HOUR))
 
     moved = ledger(first.state, start=START + 24 * HOUR)
 

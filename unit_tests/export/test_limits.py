@@ -14,6 +14,9 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
+    ConcurrentDeclarativeSource,
+)
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.types import Record
 
@@ -167,18 +170,21 @@ def test_the_bytes_on_disk_at_once_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
     components: Any,
 ) -> None:
-    monkeypatch.setattr(components.ExportRetriever, "max_bytes_on_disk", limit)
+    build = ConcurrentDeclarativeSource.__init__
+
+    def build_with_limit(source: Any, *_: Any, source_config: Any, **more: Any) -> None:
+        source_config["definitions"]["events"]["retriever"]["max_bytes_on_disk"] = limit
+        build(source, source_config=source_config, **more)
+
+    monkeypatch.setattr(ConcurrentDeclarativeSource, "__init__", build_with_limit)
     disk = FullDisk(10**9)
     monkeypatch.setattr(components, "TemporaryFile", disk.file(tempfile.TemporaryFile))
     least = [disk.free]
 
     class Watched(components.DiskSpace):  # type: ignore[misc]
-        def write(self, owner: object, file: IO[bytes], chunk: bytes) -> None:
-            super().write(owner, file, chunk)
+        def write(self, space: object, file: IO[bytes], chunk: bytes) -> None:
+            super().write(space, file, chunk)
             least.append(disk.free)
-
-        def __init__(self, _limit: int) -> None:
-            super().__init__(limit)
 
     monkeypatch.setattr(components, "DiskSpace", Watched)
 
@@ -219,7 +225,7 @@ def test_a_folder_that_takes_no_bytes_is_named(
     (error,) = output.errors[:1]
     assert error["failure_type"] == "config_error"
     assert error["message"].startswith(
-        "Nothing can be written to the folder for temporary files (Input/output error): set TMPDIR"
+        "Cannot write to the folder for temporary files (Input/output error): set TMPDIR"
     )
     assert "20240101T06" not in str(output.states("events"))
 

@@ -79,7 +79,7 @@ def test_amplitudes_own_404_is_no_data_whatever_its_case_and_envelope(
         (Fault(status=200, body=b'"Too Many Requests"'), "Too Many Requests"),
         (Fault(status=200, body=b"<html>wait</html>", content_type="text/html"), "a page"),
         (Fault(status=204), "empty"),
-        (Fault(status=200, body=b"\xff\xfe secret"), "no zip"),
+        (Fault(status=200, body=b"\xff\xfe secret"), "not a zip"),
     ],
     ids=["text", "envelope", "string", "a page", "204", "bytes"],
 )

@@ -4,43 +4,46 @@ import threading
 import weakref
 
 BACKLOG_BYTES = 1024**2
-
+"""Bytes of lines that may wait for the destination, beside the block that is being read."""
 BACKLOG_SECONDS = 600
+"""How long a reader may take nothing before it counts as one that keeps its records, as a test read does."""
 
 
 class Backlog:
-    """Blocks of records that nobody has taken yet: `BACKLOG_BYTES` of lines, and one block.
+    """A limit on the records that wait in the CDK's queue, which counts records and not bytes.
 
-    The CDK's queue takes 10,000 records, however large each is. A block has been taken when its
-    last record is no more.
+    The CDK does not report when a message has been written, so the last record of each block is watched by a
+    weak reference: when the record is gone, the block has been taken.
+    Memory: `BACKLOG_BYTES` of lines and one block, as the records that they become.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start with no records."""
         self._changed = threading.Condition()
         self._blocks: dict[int, tuple[weakref.ref[object], int]] = {}
-        self._size = self._latest = 0
-        self._kept = False
+        self._size = self._last_block_size = 0
+        self._reader_keeps_records = False
 
     def add(self, record: object, size: int) -> None:
         """Wait until there is room for a block of `size` bytes, whose last record this is.
 
-        A slow destination is waited for; a reader that keeps what it has taken, only once.
+        If no block is taken for `BACKLOG_SECONDS`, the reader keeps its records; then there is no limit until
+        one of them is released.
         """
         block = weakref.ref(record, self._remove)
         with self._changed:
             if not self._has_room() and not self._changed.wait_for(self._has_room, BACKLOG_SECONDS):
-                self._kept = True
+                self._reader_keeps_records = True
             self._blocks[id(block)] = block, size
-            self._size, self._latest = self._size + size, size
+            self._size, self._last_block_size = self._size + size, size
 
     def _has_room(self) -> bool:
-        # Whoever asks for the next block may still hold the last.
-        return self._kept or self._size - self._latest < BACKLOG_BYTES
+        # The reader may still hold the last block while it asks for the next.
+        return self._reader_keeps_records or self._size - self._last_block_size < BACKLOG_BYTES
 
     def _remove(self, block: weakref.ref[object]) -> None:
         with self._changed:
             self._size -= self._blocks.pop(id(block))[1]
-            self._latest = min(self._latest, self._size)
-            self._kept = False
+            self._last_block_size = min(self._last_block_size, self._size)
+            self._reader_keeps_records = False
             self._changed.notify()

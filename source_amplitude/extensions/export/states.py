@@ -10,18 +10,18 @@ from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigr
 from source_amplitude.extensions.export.ledger import ExportLedger
 from source_amplitude.extensions.export.windows import (
     complete_until,
+    end_of_uploads,
     format_hour,
     parse_hour,
-    until_of,
 )
 
 
 @dataclass
 class ExportStateMigration(StateMigration):
-    """Turn any state of the stream into this version's, or one without a value into none.
+    """Turn any state of the stream into this version's form; a state without a value becomes empty.
 
-    Taken are all forms that Airbyte's connector has saved, and the CDK's own ranges of dates. An
-    hour that is not complete yet cannot have been read, whatever a state has.
+    All forms that Airbyte's connector has saved are read, and the CDK's own ranges of dates. An hour that is
+    not complete yet cannot have been read, whatever the state says.
     """
 
     config: Mapping[str, Any]
@@ -32,7 +32,7 @@ class ExportStateMigration(StateMigration):
         return stream_state != self.migrate(stream_state)
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The state as this version saves it; one that cannot be read, under `unreadable`."""
+        """Return the state as this version saves it; one that cannot be read is put under `unreadable`."""
         if "unreadable" in stream_state:
             return {"unreadable": stream_state["unreadable"]}
         complete = complete_until(datetime.now(timezone.utc))
@@ -44,7 +44,7 @@ class ExportStateMigration(StateMigration):
                 ]
                 export = {**export, "windows_read": [list(w) for w in windows if w[0] < w[1]]}
                 start = parse_hour(export["first_hour"])
-                ledger = ExportLedger(export, start, start, until_of(self.config), 0)
+                ledger = ExportLedger(export, start, start, end_of_uploads(self.config), 0)
                 return {"server_upload_time": format_hour(ledger.end), "export": export}
             if slices := stream_state.get("slices"):
                 first = min(slices, key=lambda each: str(each["start"]))

@@ -10,9 +10,9 @@ from airbyte_cdk.sources.types import StreamSlice
 from source_amplitude.extensions.times import HOUR, rfc3339
 
 HOUR_FORMAT = "%Y%m%dT%H"
-
-BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
-
+BEGINNING_OF_TIME = datetime(1, 1, 1, tzinfo=timezone.utc)
+NO_END = "9999"
+"""A bound that no moment reaches."""
 EXPORT_DELAY = timedelta(hours=3)
 """An hour can be exported in full once this much time has passed since it began."""
 
@@ -35,13 +35,13 @@ class Window(NamedTuple):
             yield Window(start, min(start + hours * HOUR, self.end))
             start += hours * HOUR
 
-    def holds(self, moment: str) -> bool:
-        """Whether a moment (RFC 3339, UTC, six decimals) lies within the window, not at its start."""
+    def cuts(self, moment: str) -> bool:
+        """Whether a moment (RFC 3339, UTC, six decimals) falls inside the window and so splits it."""
         start, end = (bound.isoformat(timespec="microseconds") for bound in self)
         return start < moment < end
 
     def as_slice(self) -> StreamSlice:
-        """The form of a request: first and last hour, both included."""
+        """Return the form of a request: first and last hour, both included."""
         bounds = {"start_time": format_hour(self.start), "end_time": format_hour(self.end - HOUR)}
         return StreamSlice(partition={}, cursor_slice=bounds)
 
@@ -54,7 +54,7 @@ def parse_hour(text: str) -> datetime:
     """Turn a moment in any form that a state has had into its hour, UTC.
 
     Raises:
-        ValueError: the text is no moment.
+        ValueError: the text is not a moment.
     """
     if re.fullmatch(r"\d{8}T\d{2}", text):
         return datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=timezone.utc)
@@ -67,12 +67,12 @@ def format_hour(hour: datetime) -> str:
 
 
 def floor_hour(moment: datetime) -> datetime:
-    """The hour that a moment lies in, UTC."""
+    """Return the hour that a moment lies in, UTC."""
     return moment.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
 
 
 def merge(windows: Iterable[Window]) -> list[Window]:
-    """The same hours in as few windows as possible, oldest first."""
+    """Return the same hours in as few windows as possible, oldest first."""
     merged: list[Window] = []
     for start, end in sorted(windows):
         if merged and start <= merged[-1].end:
@@ -83,7 +83,7 @@ def merge(windows: Iterable[Window]) -> list[Window]:
 
 
 def subtract(windows: Iterable[Window], others: Iterable[Window]) -> list[Window]:
-    """The hours of `windows` that none of `others` has, oldest first."""
+    """Return the hours of `windows` that are in none of `others`, oldest first."""
     rest = merge(windows)
     for start, end in others:
         parts = [
@@ -94,14 +94,10 @@ def subtract(windows: Iterable[Window], others: Iterable[Window]) -> list[Window
 
 
 def complete_until(now: datetime) -> datetime:
-    """The end of the newest hour that can be exported in full."""
+    """Return the end of the newest hour that can be exported in full."""
     return floor_hour(now - EXPORT_DELAY) + HOUR
 
 
-FOREVER = "9999"
-"""A bound that no moment reaches."""
-
-
-def until_of(config: Mapping[str, Any]) -> str:
-    """The end date, before which events are read, as RFC 3339; `FOREVER` without one."""
-    return str(rfc3339(config.get("end_date") or FOREVER))
+def end_of_uploads(config: Mapping[str, Any]) -> str:
+    """Return the end date, before which events must be uploaded, as RFC 3339; `NO_END` without one."""
+    return str(rfc3339(config.get("end_date") or NO_END))

@@ -1,0 +1,97 @@
+"""Responses of the Export API that are not an archive."""
+
+import json
+import re
+from dataclasses import dataclass
+
+import requests
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
+    SUCCESS_RESOLUTION,
+    ErrorResolution,
+    ResponseAction,
+)
+
+from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
+from source_amplitude.extensions.export.errors import NotAnArchiveError, TooLargeError
+from source_amplitude.extensions.responses import (
+    LIMITS,
+    QUOTABLE,
+    error_message,
+    message_in,
+    quotation,
+)
+
+
+@dataclass
+class ExportErrorHandler(AmplitudeErrorHandler):
+    """Turn an error response of the Export API into what to do about it.
+
+    - 404 with Amplitude's "Raw data files were not found": a window without events
+    - 404 with another message of Amplitude: system_error; without a message: retried, as 5xx is
+    - 413, a second 504, and a 400 that names no other cause, since Amplitude documents 400 as
+      "over 4 GB": TooLargeError
+
+    See: https://amplitude.com/docs/apis/analytics/export#status-codes
+    """
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do.
+
+        Raises:
+            TooLargeError: a smaller window may work.
+            AirbyteTracedException: a retry cannot help.
+        """
+        response = response_or_exception
+        if not isinstance(response, requests.Response):
+            return super().interpret_response(response)
+        if response.ok:  # before anything reads the body, which is streamed
+            return SUCCESS_RESOLUTION
+        status, message = response.status_code, error_message(response)
+        if status == 404:
+            if re.search("raw data.*not found", message, re.IGNORECASE):
+                reason = "The export has no events in this window (404)."
+                return ErrorResolution(ResponseAction.IGNORE, None, reason)
+            if not message:
+                return self.retry(response)
+        elif status == 413 or (status == 400 and not _names_another_cause(message)):
+            raise TooLargeError(f"{status}{quotation(response)}")
+        elif status == 504:
+            if self.attempts:
+                raise TooLargeError(f"504, twice{quotation(response)}")
+        elif status == 400:
+            raise self.failure(
+                FailureType.config_error,
+                f"Amplitude refused the export ({status}{quotation(response)}). Correct the dates or options"
+                " it names.",
+            )
+        return super().interpret_response(response)
+
+
+def _names_another_cause(message: str) -> bool:
+    """Whether a 400 clearly has a cause other than the size of the export."""
+    text = message.lower()
+    if re.search(r"too large|too big|4 ?gb|size|exceed", text):
+        return False
+    return bool(
+        re.search(r"date|param|argument|format|start|end|range|credential|api key|secret", text)
+    )
+
+
+def not_an_archive(response: requests.Response, beginning: bytes) -> NotAnArchiveError:
+    """Return the error for a response of 200 whose body, which begins like this, is not an archive."""
+    try:
+        body = json.loads(beginning)
+        message = body if isinstance(body, str) else message_in(body)
+    except (ValueError, RecursionError):
+        message = ""
+    if not QUOTABLE.fullmatch(message):
+        message = ""
+    kind = "empty" if not beginning else "a page" if beginning.lstrip()[:1] == b"<" else "not a zip"
+    status = response.status_code
+    return NotAnArchiveError(
+        f"{status}: {message}" if message else f"{status}, but its body is {kind}",
+        next((seconds for limit, (seconds, _) in LIMITS.items() if limit in message.lower()), 0),
+    )
