@@ -1963,7 +1963,7 @@ def inflate(read: Callable[[int], bytes], decompressor: Callable[..., Any]) -> I
 
 BLOCK_LINES = 1_000
 """Lines of a block at most: a state can only be emitted between two blocks, and short lines are many."""
-MEMBER_NAME = re.compile(r"_(\d{4}-\d{2}-\d{2})(?:_(\d{1,2}))?(?:#\d+)?\.json(?:\.gz)?", re.ASCII)
+MEMBER_NAME = re.compile(r"_(\d{4}-\d{2}-\d{2})(?:_(\d{1,2}))?(?:#\d+)?\.json(?:\.gz)?$", re.ASCII)
 
 
 class Block(NamedTuple):
