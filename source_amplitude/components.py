@@ -53,6 +53,7 @@ from airbyte_cdk.models import (
     Level,
 )
 from airbyte_cdk.models import Type as MessageType
+from airbyte_cdk.sources.declarative.auth.token import BasicHttpAuthenticator
 from airbyte_cdk.sources.declarative.decoders.decoder import Decoder
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
 from airbyte_cdk.sources.declarative.incremental import ConcurrentPerPartitionCursor
@@ -77,6 +78,7 @@ from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
     ResponseAction,
 )
 from airbyte_cdk.sources.types import Record, StreamSlice
+from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, filter_secrets
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
@@ -179,6 +181,73 @@ class CategoryName(RecordTransformation):
         category = record.get(self.field) if self.field else record
         if isinstance(category, dict) and category.get("name") is None:
             category["name"] = category.get("category")
+
+
+# -- authenticator: The keys of a request, and what a response may bring before anything reads it -
+
+
+ERROR_BYTES = 64 * 1024
+"""Bytes of an error's body that are read; Amplitude's errors have some hundred."""
+
+
+class InterimResponseError(requests.ConnectionError):
+    """A response of 1xx, which http.client takes for the answer; the answer follows it on the connection."""
+
+
+@dataclass
+class AmplitudeAuthenticator(BasicHttpAuthenticator):
+    """HTTP Basic authentication with the API key and the secret key, and with no other keys.
+
+    The header is added to the CDK's secrets, which know both keys but not their encoding: no log shows it.
+    Each response passes `guard`.
+
+    See: https://amplitude.com/docs/apis/authentication
+    """
+
+    def __post_init__(self, parameters: Any) -> None:  # noqa: D105
+        super().__post_init__(parameters)
+        encoded = self.token.removeprefix("Basic ")
+        if filter_secrets(encoded) == encoded:
+            add_to_secrets(encoded)
+        # After a redirect requests would replace the header by the keys of an entry in ~/.netrc.
+        os.environ["NETRC"] = os.devnull
+
+    def __call__(self, request: requests.PreparedRequest) -> Any:
+        """Sign a request, and have its response guarded."""
+        signed: Any = super().__call__(request)
+        # The CDK signs a request again before each attempt.
+        if guard not in signed.hooks["response"]:
+            signed.register_hook("response", guard)
+        return signed
+
+
+def guard(response: requests.Response, *_: Any, **__: Any) -> requests.Response:
+    """Bound the body of an error, and close the connection after a response of 1xx.
+
+    Nobody has read the body yet, and the connection is not in the pool.
+
+    Raises:
+        InterimResponseError: the response is not the answer.
+    """
+    if response.status_code < 200:
+        response.close()
+        raise InterimResponseError(f"status {response.status_code}", request=response.request)
+    if response.status_code < 400:
+        return response
+    body = b""
+    with suppress(requests.RequestException):
+        for chunk in response.iter_content(8 * 1024):
+            body += chunk
+            if len(body) >= ERROR_BYTES:
+                break
+    response.close()
+    bounded = requests.Response()
+    bounded.status_code, bounded.reason = response.status_code, response.reason
+    bounded.headers, bounded.encoding = response.headers, response.encoding
+    bounded.url, bounded.request = response.url, response.request
+    bounded.elapsed, bounded.cookies = response.elapsed, response.cookies
+    bounded.raw = io.BytesIO(body[:ERROR_BYTES])
+    return bounded
 
 
 # -- budget: The rate limit of the dashboards, which counts days ----------------------------------
@@ -316,9 +385,13 @@ QUOTABLE = re.compile(r"(?!.*[\w-]{32})[\w .,:;()'/%+-]{1,300}", re.ASCII)
 
 def refuses_keys(response: requests.Response) -> bool:
     """Whether a response is about the keys, and not about what was asked for."""
-    words = error_message(response).lower()
-    about_keys = re.search(r"key|secret|credential", words)
-    return response.status_code == 401 or (response.status_code == 403 and bool(about_keys))
+    about_keys = mentions_keys(error_message(response))
+    return response.status_code == 401 or (response.status_code == 403 and about_keys)
+
+
+def mentions_keys(message: str) -> bool:
+    """Whether a message of Amplitude is about the keys."""
+    return bool(re.search(r"key|secret|credential", message.lower()))
 
 
 def quotation(response: requests.Response) -> str:
@@ -1848,6 +1921,10 @@ class BadLineError(Exception):
     """A line of a member that is not an event."""
 
 
+class NotJsonError(BadLineError):
+    """A line that is not JSON, at least not to its end."""
+
+
 Failures = list[tuple[Window, Exception]]
 """Windows that were not read, each with its cause."""
 
@@ -1875,7 +1952,7 @@ def explain(cause: Exception) -> tuple[FailureType, str]:
         (
             NotAnArchiveError,
             FailureType.transient_error,
-            "Amplitude's response is not an archive ({})",
+            "Amplitude's response is not the archive of these hours ({})",
         ),
         (
             BadLineError,
@@ -1919,6 +1996,24 @@ InflateError: Any = fastest.error
 GZIP_WBITS = 31
 """zlib's number for a stream with the header and trailer of gzip."""
 GZIP_BEGINNING = b"\x1f\x8b"
+BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
+"""What may stand before the first object of a plain file: a byte order mark and blanks."""
+
+
+class NotEventsError(Exception):
+    """Bytes that are neither gzip nor lines of JSON objects: another compression, or an error of a server."""
+
+
+def crc32_of_both(first: int, second: int, second_length: int) -> int:
+    """Return the checksum of two pieces as one, from the checksum of each and the length of the second.
+
+    CRC-32 is linear: a beginning and an end each change the checksum of as many zeros in their own way.
+    """
+    shifted, zeros = first, 0
+    for start in range(0, second_length, CHUNK_BYTES):
+        block = bytes(min(CHUNK_BYTES, second_length - start))
+        shifted, zeros = crc32(block, shifted), crc32(block, zeros)
+    return int(shifted ^ zeros ^ second)
 
 
 def inflate(read: Callable[[int], bytes], decompressor: Callable[..., Any]) -> Iterator[bytes]:
@@ -1929,9 +2024,12 @@ def inflate(read: Callable[[int], bytes], decompressor: Callable[..., Any]) -> I
     Raises:
         InflateError, zlib.error: the bytes are damaged.
         EOFError: the last stream is cut short.
+        NotEventsError: the bytes are of another kind.
     """
     data = read(CHUNK_BYTES)
     if data[:2] != GZIP_BEGINNING:
+        if data.lstrip(BEFORE_JSON)[:1] not in (b"", b"{"):
+            raise NotEventsError
         while data:
             yield data
             data = read(CHUNK_BYTES)
@@ -2093,6 +2191,7 @@ DAMAGED_MEMBER_ERRORS = (
     zlib.error,
     InflateError,
     EOFError,
+    NotEventsError,
     NotImplementedError,  # an encryption or compression that zipfile does not know
     UnicodeDecodeError,  # a name
     struct.error,
@@ -2107,6 +2206,7 @@ DAMAGED_DIRECTORY_ERRORS = (
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The compressions of Amplitude's archives; bz2 and lzma would report damage as other errors."""
 ENCRYPTED = 0x1
+EMPTY_DEFLATED_BYTES = 2
 DESCRIPTOR_BYTES = 24
 """What may lie between two members: a data descriptor (PKZIP application note, 4.3.9)."""
 ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06")
@@ -2169,7 +2269,7 @@ class ExportArchive:
         except DAMAGED_DIRECTORY_ERRORS as error:
             raise DamagedArchiveError("its directory cannot be read") from error
         self._verify_directory()
-        infos = [info for info in self._zip.infolist() if info.file_size]
+        infos = [info for info in self._zip.infolist() if not is_empty(info)]
         # Empty members may be many, and none is looked up by its name.
         self._zip.filelist.clear()
         self._zip.NameToInfo.clear()
@@ -2199,6 +2299,19 @@ class ExportArchive:
             raise DamagedArchiveError("its directory does not fit its members")
 
 
+def is_empty(info: zipfile.ZipInfo) -> bool:
+    """Whether a member has no bytes.
+
+    Raises:
+        DamagedArchiveError: its size and its packed bytes contradict each other; zipfile would read nothing.
+    """
+    if info.file_size:
+        return False
+    if info.CRC or info.compress_size > EMPTY_DEFLATED_BYTES:
+        raise DamagedArchiveError(f"its directory has no size for the member {info.filename!r}")
+    return True
+
+
 def count_members(file: IO[bytes]) -> int:
     """Return the number of members that a zip's end record states, before any of them is listed.
 
@@ -2225,16 +2338,22 @@ def count_members(file: IO[bytes]) -> int:
 
 BACKLOG_BYTES = 1024**2
 """Bytes of lines that may wait for the destination, beside the block that is being read."""
-BACKLOG_SECONDS = 600
-"""How long a reader may take nothing before it counts as one that keeps its records, as a test read does."""
+LOOK_SECONDS = 1
+"""How often a thread that waits looks whether the process still runs."""
+
+
+class NoReaderError(Exception):
+    """The process ends, and nobody takes the records that wait."""
 
 
 class Backlog:
     """A limit on the records that wait in the CDK's queue, which counts records and not bytes.
 
-    The CDK does not report when a message has been written, so the last record of each block is watched by a
-    weak reference: when the record is gone, the block has been taken.
-    Memory: `BACKLOG_BYTES` of lines and one block, as the records that they become.
+    The CDK does not report when it has taken a record out of its queue, but drops the record once it has made
+    a message of it. So the last record of each block is watched by a weak reference: when the record is gone,
+    the block has been taken. A reader may keep the messages.
+    Memory: `BACKLOG_BYTES` of lines and one block, as the records that they become, however long the
+    destination pauses.
     """
 
     def __init__(self) -> None:
@@ -2242,30 +2361,33 @@ class Backlog:
         self._changed = threading.Condition()
         self._blocks: dict[int, tuple[weakref.ref[object], int]] = {}
         self._size = self._last_block_size = 0
-        self._reader_keeps_records = False
 
     def add(self, record: object, size: int) -> None:
         """Wait until there is room for a block of `size` bytes, whose last record this is.
 
-        If no block is taken for `BACKLOG_SECONDS`, the reader keeps its records; then there is no limit until
-        one of them is released.
+        The main thread does not wait: if it iterates over the stream itself, no other thread takes records.
+
+        Raises:
+            NoReaderError: the main thread, which writes the messages, has ended.
         """
         block = weakref.ref(record, self._remove)
+        writer = threading.main_thread()
         with self._changed:
-            if not self._has_room() and not self._changed.wait_for(self._has_room, BACKLOG_SECONDS):
-                self._reader_keeps_records = True
+            while not self._has_room() and threading.current_thread() is not writer:
+                if not writer.is_alive():
+                    raise NoReaderError
+                self._changed.wait(LOOK_SECONDS)
             self._blocks[id(block)] = block, size
             self._size, self._last_block_size = self._size + size, size
 
     def _has_room(self) -> bool:
         # The reader may still hold the last block while it asks for the next.
-        return self._reader_keeps_records or self._size - self._last_block_size < BACKLOG_BYTES
+        return self._size - self._last_block_size < BACKLOG_BYTES
 
     def _remove(self, block: weakref.ref[object]) -> None:
         with self._changed:
             self._size -= self._blocks.pop(id(block))[1]
             self._last_block_size = min(self._last_block_size, self._size)
-            self._reader_keeps_records = False
             self._changed.notify()
 
 
@@ -2302,13 +2424,14 @@ class ExportLedger:
         first_hour: the hour at which the first sync began
         windows_read: windows emitted in full, [first hour, hour after the last]
         members_from: the hour from which `members` is complete
+        lookback_hours: the look-back of that sync
         members: by hour, or by day for daily files, the [length, crc32] of what was emitted of
             each member, and the end date that cut it, where one did: of the look-back, and of
             hours that were not read to their end
 
     All hours are UTC. Each sync requests the look-back again, and what is in the ledger is not
     emitted again. A state without `export` is another connector's: its look-back is read again,
-    once. Memory: that of the state; at most `LEDGER_MEMBERS` members of hours that are read.
+    once. Memory: that of the state; at most `LEDGER_MEMBERS` members, and one.
 
     Several threads may call `unread`, but only one at a time may change the ledger.
     """
@@ -2321,7 +2444,7 @@ class ExportLedger:
         Nothing before `start` is read, and no event uploaded from `end` on; `lookback` is in hours.
         """
         self.start = start
-        self._lookback = lookback * HOUR
+        self._lookback = lookback
         self._first_hour = parse_hour(state["first_hour"]) if state else start
         windows = [Window(parse_hour(a), parse_hour(b)) for a, b in state.get("windows_read", [])]
         self._windows_read = merge(windows if state else [Window(start, hour)])
@@ -2329,6 +2452,7 @@ class ExportLedger:
             key: [Emitted(int(length), int(crc), *until) for length, crc, *until in entries]
             for key, entries in state.get("members", {}).items()
         }
+        self.size = sum(map(len, self.members.values()))
         self._members_from = parse_hour(state["members_from"]) if state else self._lookback_start()
         if start < self._first_hour:
             LOGGER.warning(
@@ -2337,20 +2461,32 @@ class ExportLedger:
                 " between: clear the stream events, or read them with a second connection that"
                 " ends where this one starts."
             )
+        self._raise_lookback(int(state.get("lookback_hours", lookback)))
         # If the end date has moved, the hour that it cut must be read again.
-        hours = {key: window_of_key(key) for key in self.members}
         cut = [
-            hours[k]
-            for k, each in self.members.items()
-            if any(e.uploaded_before < end for e in each)
+            window_of_key(key)
+            for key, entries in self.members.items()
+            if any(entry.uploaded_before < end for entry in entries)
         ]
-        lookback_window = Window(
-            max(self._lookback_start(), self._members_from), self._newest_end()
-        )
-        self._windows_read = subtract(
-            self._windows_read,
-            [lookback_window, *cut] if lookback_window.start < lookback_window.end else cut,
-        )
+        # What this sync cannot read stays read: a start date may be moved there and back.
+        begin = max(start, self._lookback_start(), self._members_from)
+        again = [
+            Window(begin, self._newest_end()),
+            *(Window(max(start, w.start), w.end) for w in cut),
+        ]
+        self._windows_read = subtract(self._windows_read, merge(again))
+
+    def _raise_lookback(self, before: int) -> None:
+        """Read a longer look-back once without entries, since those of its older hours were dropped."""
+        begin = max(self.start, self._first_hour, self._lookback_start())
+        if self._lookback > before and begin < self._members_from:
+            LOGGER.warning(
+                f"`lookback_hours` was raised from {before} to {self._lookback}: the hours (UTC) from"
+                f" {format_hour(begin)} to before {format_hour(self._members_from)} are read again once, and"
+                " their events are emitted again, since the state remembers the files of the shorter"
+                " look-back alone."
+            )
+            self._members_from = begin
 
     @property
     def end(self) -> datetime:
@@ -2379,17 +2515,26 @@ class ExportLedger:
         ):
             kept.append(new)
         self.forget(entries)
+        for entry in kept:
+            self.add(key, entry)
+        entries[:] = [(key, entry) for entry in kept]
+
+    def add(self, key: str, entry: Emitted) -> None:
+        """Note what has been emitted of a member."""
         members = self.members.setdefault(key, [])
         # Keep one entry more than the limit, so that `_prune` sees the overflow and drops the hour.
         if len(members) <= LEDGER_MEMBERS:
-            members += kept
-        entries[:] = [(key, entry) for entry in kept]
+            members.append(entry)
+            self.size += 1
+        if self.size > LEDGER_MEMBERS:
+            self._prune(kept=key)
 
     def forget(self, entries: Entries) -> None:
         """Drop entries of a member that are no longer true."""
         for key, entry in entries:
             if entry in self.members.get(key, ()):
                 self.members[key].remove(entry)
+                self.size -= 1
 
     def note_window(self, window: Window) -> None:
         """Note a window whose last event has been emitted."""
@@ -2398,37 +2543,38 @@ class ExportLedger:
 
     def _newest_end(self) -> datetime:
         """Return the end of the newest hour that has been read."""
-        return max([self.start, *(window.end for window in self._windows_read)])
+        return max((window.end for window in self._windows_read), default=self.start)
 
     def _lookback_start(self) -> datetime:
         """Return the hour from which a sync reads again."""
-        return self._newest_end() - self._lookback
+        return self._newest_end() - self._lookback * HOUR
 
-    def _prune(self) -> None:
-        """Drop the members of hours that no sync requests again."""
+    def _prune(self, kept: str = "") -> None:
+        """Drop the members of hours that no sync requests again, and the oldest where there are too many.
+
+        Those under the key `kept`, which are being read, stay.
+        """
         self._members_from = max(self._members_from, self._lookback_start())
-        size = self.size
-        for key in sorted(self.members):
+        never_read = Window(BEGINNING_OF_TIME, self._first_hour)
+        for key in sorted(self.members.keys() - {kept}):
             window = window_of_key(key)
-            unread = subtract(
-                [window], [*self._windows_read, Window(BEGINNING_OF_TIME, self.start)]
-            )
-            if unread or any(entry.uploaded_before < NO_END for entry in self.members[key]):
+            unread = bool(subtract([window], [*self._windows_read, never_read]))
+            cut = any(entry.uploaded_before < NO_END for entry in self.members[key])
+            needed = unread or cut or window.end > self._members_from
+            if needed and self.size <= LEDGER_MEMBERS:
                 continue
-            if window.end > self._members_from:
-                if size <= LEDGER_MEMBERS:
-                    continue
+            if unread or cut:
+                LOGGER.warning(
+                    f"The events of {key} that have been emitted are emitted again when that hour can be read"
+                    f" to its end: the state remembers {LEDGER_MEMBERS:,} files, and the export has more."
+                )
+            elif needed:
                 LOGGER.warning(
                     f"The look-back of events now starts after {key}: the export has too many"
                     f" files for a state that remembers {LEDGER_MEMBERS:,}."
                 )
                 self._members_from = window.end
-            size -= len(self.members.pop(key))
-
-    @property
-    def size(self) -> int:
-        """The number of members that the state remembers."""
-        return sum(map(len, self.members.values()))
+            self.size -= len(self.members.pop(key))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -2439,6 +2585,7 @@ class ExportLedger:
                 [format_hour(w.start), format_hour(w.end)] for w in self._windows_read
             ],
             "members_from": format_hour(self._members_from),
+            "lookback_hours": self._lookback,
             "members": {
                 key: [list(e if e.uploaded_before != NO_END else e[:2]) for e in entries]
                 for key, entries in sorted(self.members.items())
@@ -2542,10 +2689,10 @@ class ExportCursor:
 class ExportErrorHandler(AmplitudeErrorHandler):
     """Turn an error response of the Export API into what to do about it.
 
-    - 404 with Amplitude's "Raw data files were not found": a window without events
+    - 404 with Amplitude's "Raw data files were not found", wherever in its body: a window without events
     - 404 with another message of Amplitude: system_error; without a message: retried, as 5xx is
-    - 413, a second 504, and a 400 that names no other cause, since Amplitude documents 400 as
-      "over 4 GB": TooLargeError
+    - 413, a second 504, and a 400 that does not mention the keys, since Amplitude documents 400 as "over
+      4 GB" and the connector writes the dates itself: TooLargeError
 
     See: https://amplitude.com/docs/apis/analytics/export#status-codes
     """
@@ -2564,35 +2711,18 @@ class ExportErrorHandler(AmplitudeErrorHandler):
             return super().interpret_response(response)
         if response.ok:  # before anything reads the body, which is streamed
             return SUCCESS_RESOLUTION
-        status, message = response.status_code, error_message(response)
+        status = response.status_code
         if status == 404:
-            if re.search("raw data.*not found", message, re.IGNORECASE):
+            if re.search("raw data.*not found", response.text, re.IGNORECASE):
                 reason = "The export has no events in this window (404)."
                 return ErrorResolution(ResponseAction.IGNORE, None, reason)
-            if not message:
+            if not error_message(response):
                 return self.retry(response)
-        elif status == 413 or (status == 400 and not _names_another_cause(message)):
+        elif status == 413 or (status == 400 and not mentions_keys(error_message(response))):
             raise TooLargeError(f"{status}{quotation(response)}")
-        elif status == 504:
-            if self.attempts:
-                raise TooLargeError(f"504, twice{quotation(response)}")
-        elif status == 400:
-            raise self.failure(
-                FailureType.config_error,
-                f"Amplitude refused the export ({status}{quotation(response)}). Correct the dates or options"
-                " it names.",
-            )
+        elif status == 504 and self.attempts:
+            raise TooLargeError(f"504, twice{quotation(response)}")
         return super().interpret_response(response)
-
-
-def _names_another_cause(message: str) -> bool:
-    """Whether a 400 clearly has a cause other than the size of the export."""
-    text = message.lower()
-    if re.search(r"too large|too big|4 ?gb|size|exceed", text):
-        return False
-    return bool(
-        re.search(r"date|param|argument|format|start|end|range|credential|api key|secret", text)
-    )
 
 
 def not_an_archive(response: requests.Response, beginning: bytes) -> NotAnArchiveError:
@@ -2615,6 +2745,8 @@ def not_an_archive(response: requests.Response, beginning: bytes) -> NotAnArchiv
 # -- export.json: A line of JSON, exactly: integers of any length, and repairs of what cannot be written
 
 
+REPLACED_SURROGATES = "unpaired surrogates were replaced by U+FFFD"
+CONVERTED_NUMBERS = "out-of-range numbers were converted to strings"
 MAX_DEPTH = 1_024
 """Levels of nesting that orjson reads, and that every runtime can write."""
 
@@ -2628,6 +2760,9 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 
+# A surrogate pair of two times three bytes, as Java writes it; in group 1 a surrogate without its other half.
+_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|([\ud800-\udfff])")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_BRACKETS = bytes(b for b in range(256) if b not in b"[]{}")
 
 # Digits become 0, and what may stand before a number becomes a colon.
@@ -2665,23 +2800,33 @@ def _parse_exactly(line: bytes, repairs: Counter[str]) -> Any:
     if _depth(line) > MAX_DEPTH:
         raise BadLineError(f"is nested more than {MAX_DEPTH:,} levels deep")
     try:
+        escaped = _ESCAPE.sub(partial(_replace_escape, repairs), line.removeprefix(BYTE_ORDER_MARK))
+        text = escaped.decode("utf-8", "surrogatepass")
         return json.loads(
-            _ESCAPE.sub(partial(_pair_surrogates, repairs), line).decode(),
+            _SURROGATES.sub(partial(_join_surrogates, repairs), text),
             parse_constant=_refuse,
             parse_float=partial(_parse_number, repairs, float),
             parse_int=partial(_parse_number, repairs, int),
             object_pairs_hook=_keep_all_keys,
         )
     except ValueError as error:
-        raise BadLineError("is not a JSON object") from error
+        raise NotJsonError("is not a JSON object") from error
 
 
-def _pair_surrogates(repairs: Counter[str], escape: re.Match[bytes]) -> bytes:
+def _replace_escape(repairs: Counter[str], escape: re.Match[bytes]) -> bytes:
     """Return an escaped character, or U+FFFD for a surrogate without its other half."""
     if escape[1] is None:
         return escape[0]
-    repairs["lone surrogates, now U+FFFD"] += 1
+    repairs[REPLACED_SURROGATES] += 1
     return rb"\ufffd"
+
+
+def _join_surrogates(repairs: Counter[str], surrogates: re.Match[str]) -> str:
+    """Return the character of a pair, or U+FFFD for a surrogate without its other half."""
+    if surrogates[1] is None:
+        return surrogates[0].encode("utf-16", "surrogatepass").decode("utf-16")
+    repairs[REPLACED_SURROGATES] += 1
+    return "\ufffd"
 
 
 def _refuse(constant: str) -> None:
@@ -2700,7 +2845,7 @@ def _parse_number(repairs: Counter[str], kind: type, digits: str) -> Any:
             return kind(digits)
     except ValueError:  # over 4,300 digits, which Python does not convert
         pass
-    repairs["numbers out of range, now strings"] += 1
+    repairs[CONVERTED_NUMBERS] += 1
     return digits
 
 
@@ -2747,6 +2892,23 @@ TIMESTAMP_FIELDS = (
     "server_upload_time",
     "user_creation_time",
 )
+EVENT_FIELDS = frozenset(
+    (
+        "$insert_id",
+        "amplitude_id",
+        "client_event_time",
+        "device_id",
+        "event_id",
+        "event_properties",
+        "event_time",
+        "event_type",
+        "server_upload_time",
+        "session_id",
+        "user_id",
+        "user_properties",
+    )
+)
+"""Fields of which every event has some, and which nothing else in an archive has."""
 
 
 def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, Any] | None:
@@ -2755,7 +2917,7 @@ def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, An
     `exact` and `repairs` are those of `parse_json`.
 
     Raises:
-        BadLineError: the line is no JSON object, or is nested too deeply.
+        BadLineError: the line is not a JSON object, has none of an event's fields, or is nested too deeply.
     """
     from_iso = datetime.fromisoformat
     try:
@@ -2766,6 +2928,12 @@ def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, An
         raise
     if type(event) is not dict:
         raise BadLineError("is not a JSON object")
+    if "uuid" not in event and EVENT_FIELDS.isdisjoint(event):
+        raise BadLineError("has none of the fields of an event")
+    if type(event.get("uuid")) is not str:
+        repairs[
+            "events do not have a `uuid`, without which a destination cannot tell them apart"
+        ] += 1
     for field in TIMESTAMP_FIELDS:
         value = event.get(field)
         if value is None:
@@ -2800,6 +2968,16 @@ def is_wanted(event: Mapping[str, Any], lower: str, upper: str, emitted: str) ->
 
 
 # -- export.decoder: A response becomes an archive on disk ----------------------------------------
+
+
+def first_bytes(chunks: Iterator[bytes], size: int) -> bytes:
+    """Return the next chunks, until there are `size` bytes."""
+    data = b""
+    for chunk in chunks:
+        data += chunk
+        if len(data) >= size:
+            break
+    return data
 
 
 @dataclass
@@ -2861,12 +3039,12 @@ class ExportDecoder(Decoder):
         with response:
             file = temporary_file(buffering=0)
             try:
-                for chunk in response.iter_content(CHUNK_BYTES):
-                    (write or write_whole)(file, chunk)
-                file.seek(0)
-                beginning = file.read(CHUNK_BYTES)
+                chunks = response.iter_content(CHUNK_BYTES)
+                beginning = first_bytes(chunks, 4)
                 if beginning[:4] not in ZIP_BEGINNINGS:
-                    raise not_an_archive(response, beginning)
+                    raise not_an_archive(response, beginning + first_bytes(chunks, ERROR_BYTES))
+                for chunk in chain([beginning], chunks):
+                    (write or write_whole)(file, chunk)
             except requests.RequestException as error:
                 file.close()
                 raise DamagedArchiveError("the connection ended early") from error
@@ -2989,8 +3167,20 @@ DOWNLOAD_ATTEMPTS = 3
 three times, and a file that is damaged at Amplitude stays so."""
 ANSWER_ATTEMPTS = 5
 """Requests for a window whose response of 200 is not an archive."""
+BEGINNING_OF_HISTORY = datetime(2012, 1, 1, tzinfo=timezone.utc)
+"""Amplitude's first data: a clock before that is not set."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Difference of two clocks that is not worth a warning."""
+
+
+def count_hours(members: Sequence[Member], window: Window) -> tuple[int, int]:
+    """Return how many files may be of the window, and how many are of other hours."""
+    others = sum(
+        member.window is not None
+        and not (member.window.start < window.end and window.start < member.window.end)
+        for member in members
+    )
+    return len(members) - others, others
 
 
 class Download(NamedTuple):
@@ -3037,7 +3227,8 @@ class Downloads:
         while True:
             try:
                 with ExitStack() as attempt:
-                    download = self._attempt(window, space, attempt)
+                    last = attempts[NotAnArchiveError] == ANSWER_ATTEMPTS - 1
+                    download = self._attempt(window, space, attempt, last)
                     stack.push(attempt.pop_all())
                     return download
             except DamagedArchiveError as error:
@@ -3051,16 +3242,19 @@ class Downloads:
                     raise
                 time.sleep(error.wait_seconds or 5 * 2 ** attempts[type(error)])
 
-    def _attempt(self, window: Window, space: Space, stack: ExitStack) -> Download:
-        """Send one request and open its response."""
+    def _attempt(self, window: Window, space: Space, stack: ExitStack, last: bool) -> Download:
+        """Send one request and open its response.
+
+        A cache between here and Amplitude may answer with the archive of another request. Files of other
+        hours beside the window's own are believed at the `last` attempt alone.
+        """
         with self._slot():
             stack.callback(space.clear)
             response = self._requester.send_request(
                 stream_slice=window.as_slice(), log_formatter=self._describe
             )
-            complete = self._complete_until(response)
             if response is None or response.status_code == 404:
-                return Download([], complete)
+                return Download([], self._complete_until(response, BEGINNING_OF_HISTORY))
             file = self._decoder.spool(response, space.write)
         stack.callback(file.close)
         count = count_members(file)
@@ -3073,13 +3267,21 @@ class Downloads:
             stack.enter_context(self._many_members)
         archive = self._decoder.open(file)
         stack.callback(archive.close)
-        return Download(archive.members, complete)
+        own, others = count_hours(archive.members, window)
+        if others and not (own and last):
+            raise NotAnArchiveError("its files are of other hours")
+        newest = max((m.window.start for m in archive.members if m.window), default=window.start)
+        return Download(archive.members, self._complete_until(response, newest))
 
-    def _complete_until(self, response: requests.Response | None) -> datetime:
-        """The end of the newest complete hour, by the earlier one of this clock and Amplitude's."""
+    def _complete_until(self, response: requests.Response | None, newest: datetime) -> datetime:
+        """Return the end of the newest complete hour, by the earlier one of this clock and Amplitude's.
+
+        A response that names a time before the hours of its own files, which begin with `newest`, comes
+        through a proxy without a clock.
+        """
         now = datetime.now(timezone.utc)
         theirs = date_of(response) if response is not None else None
-        if theirs is None:
+        if theirs is None or theirs < newest:
             return complete_until(now)
         if abs(now - theirs) > CLOCK_TOLERANCE and not self._warned_of_clock:
             self._warned_of_clock = True
@@ -3097,7 +3299,131 @@ class Downloads:
         return format_http_message(shown, "Export of events", "Request a window", self._name)
 
 
-# -- export.reader: Which lines of an archive are new: match its members with the ledger, and parse what was not emitted
+# -- export.matching: What was emitted of each member: its bytes are looked up in the ledger, whatever its name
+
+
+MAX_PIECES_TRIED = 1_000
+"""Members of an hour that are tried as pieces of files that were emitted; nearly always two are enough."""
+
+
+def match_members(
+    ledger: ExportLedger, key: str, members: list[Member]
+) -> tuple[list[Entries], Entries]:
+    """Find what was emitted of each member of an hour, and what was emitted of members that have vanished.
+
+    Amplitude may pack the lines of an hour again in other files, append to a file, put several files
+    together, or cut one. Where several entries are one file now, or one entry is several files, the ledger
+    is given what is there now.
+    """
+    # A file whose name has no hour may have been emitted under any hour.
+    keys = [
+        each
+        for each in ledger.members
+        if each == key or key.endswith(NO_HOUR) or each.endswith(NO_HOUR)
+    ]
+    unmatched = [(each, entry) for each in keys for entry in ledger.members[each]]
+
+    # 1. The same bytes, under any name.
+    by_content: defaultdict[tuple[int, int], Entries] = defaultdict(list)
+    for each, entry in unmatched:
+        if entry.uploaded_before == NO_END:
+            by_content[entry.length, entry.crc32].append((each, entry))
+    matches: list[Entries] = []
+    for member in members:
+        alike = by_content[member.length, member.crc32]
+        matches.append([alike.pop()] if alike else [])
+    matched = Counter(pair for entries in matches for pair in entries)
+    unmatched = list((Counter(unmatched) - matched).elements())
+
+    # 2. Of the rest, files that begin with bytes that were emitted: they have grown. Several entries may fit
+    # one file, since an end date cuts its events and not its lines.
+    for member, entries in zip(members, matches, strict=True):
+        lengths = [entry.length for _, entry in unmatched if entry.length <= member.length]
+        if lengths and not entries:
+            crcs = member.prefix_crc32s(lengths)
+            entries += [pair for pair in unmatched if crcs.get(pair[1].length) == pair[1].crc32]
+            unmatched = [pair for pair in unmatched if pair not in entries]
+
+    # 3. What follows such a beginning may be another file that was emitted: they were put together.
+    for member, entries in zip(members, matches, strict=True):
+        for pair, together in _following(member, entries, unmatched):
+            ledger.forget([*entries, pair])
+            ledger.add(key, together)
+            entries[:] = [(key, together)]
+
+    # 4. Files that one after another are one that was emitted: it has been cut.
+    tries = iter(range(MAX_PIECES_TRIED))
+    for pair in list(unmatched):
+        new = [n for n, entries in enumerate(matches) if not entries]
+        pieces = _pieces(pair[1], [members[n] for n in new], tries)
+        if pieces:
+            unmatched.remove(pair)
+            ledger.forget([pair])
+        for number, emitted in pieces:
+            ledger.add(key, emitted)
+            matches[new[number]].append((key, emitted))
+
+    # 5. What is left of this hour has been changed or removed.
+    vanished = [pair for pair in unmatched if pair[0] == key and not key.endswith(NO_HOUR)]
+    return matches, vanished
+
+
+def _following(
+    member: Member, entries: Entries, unmatched: Entries
+) -> Iterator[tuple[tuple[str, Emitted], Emitted]]:
+    """Yield entries whose bytes follow what is known of a member, each with all that is known then.
+
+    They are taken out of `unmatched`.
+    """
+    known = max((e for _, e in entries if e.uploaded_before == NO_END), default=None)
+    while known:
+        longer = {
+            pair: known.length + pair[1].length
+            for pair in unmatched
+            if pair[1].uploaded_before == NO_END and known.length + pair[1].length <= member.length
+        }
+        crcs = member.prefix_crc32s(longer.values()) if longer else {}
+        for pair, length in longer.items():
+            if crcs[length] == crc32_of_both(known.crc32, pair[1].crc32, pair[1].length):
+                known = Emitted(length, crcs[length])
+                unmatched.remove(pair)
+                yield pair, known
+                break
+        else:
+            return
+
+
+def _pieces(
+    emitted: Emitted, members: list[Member], tries: Iterator[int]
+) -> list[tuple[int, Emitted]]:
+    """Return the numbers of the members that one after another are what was emitted, each with its part.
+
+    The last one may have grown. The list is empty if there are no such members, or if no `tries` are left.
+    """
+    if emitted.uploaded_before < NO_END or sum(m.length for m in members) < emitted.length:
+        return []
+    # Breadth first, so that few pieces are tried before many.
+    rows: list[tuple[dict[int, Emitted], Emitted]] = [({}, Emitted(0, 0))]
+    for row, so_far in rows:
+        left = emitted.length - so_far.length
+        for number, member in enumerate(members):
+            if number in row or (not row and member.length >= left):
+                continue
+            if next(tries, None) is None:
+                return []
+            piece = Emitted(min(member.length, left), member.crc32)
+            if member.length > left:
+                piece = Emitted(left, member.prefix_crc32s([left])[left])
+            crc = crc32_of_both(so_far.crc32, piece.crc32, piece.length)
+            longer = {**row, number: piece}
+            if piece.length < left:
+                rows.append((longer, Emitted(so_far.length + piece.length, crc)))
+            elif crc == emitted.crc32:
+                return list(longer.items())
+    return []
+
+
+# -- export.reader: Which lines of an archive are new: those that the ledger does not have become events
 
 
 class EventBlock(NamedTuple):
@@ -3169,9 +3495,12 @@ class ArchiveReader:
         failures: Failures,
     ) -> Generator[EventBlock, None, bool]:
         """Yield what is new in the members of an hour; return whether a bad line ended one."""
-        matches, vanished = self._match(key, members)
+        matches, vanished = match_members(self._ledger, key, members)
+        # A file that has lines which no entry covers may have those of a file that has vanished.
         changed = [
-            m for m, entries in zip(members, matches, strict=True) if vanished and not entries
+            member
+            for member, entries in zip(members, matches, strict=True)
+            if vanished and not any(entry.length >= member.length for _, entry in entries)
         ]
         failed, repeated = False, 0
         for member, entries in zip(members, matches, strict=True):
@@ -3189,41 +3518,6 @@ class ArchiveReader:
                 f" {repeated:,} events are emitted again."
             )
         return failed
-
-    def _match(self, key: str, members: list[Member]) -> tuple[list[Entries], Entries]:
-        """Find what was emitted of each member, and what was emitted of members that have vanished."""
-        # A file whose name has no hour may have been emitted under any hour.
-        keys = [
-            each
-            for each in self._ledger.members
-            if each == key or key.endswith(NO_HOUR) or each.endswith(NO_HOUR)
-        ]
-        unmatched = [(each, entry) for each in keys for entry in self._ledger.members[each]]
-
-        # 1. The same bytes, under any name: Amplitude packs the same lines again.
-        by_content: defaultdict[tuple[int, int], Entries] = defaultdict(list)
-        for each, entry in unmatched:
-            if entry.uploaded_before == NO_END:
-                by_content[entry.length, entry.crc32].append((each, entry))
-        matches: list[Entries] = []
-        for member in members:
-            alike = by_content[member.length, member.crc32]
-            matches.append([alike.pop()] if alike else [])
-
-        # 2. Of the rest, files that begin with bytes that were emitted: they have grown. Several entries may
-        # fit one file, since an end date cuts its events and not its lines.
-        matched = Counter(entry for entries in matches for entry in entries)
-        unmatched = list((Counter(unmatched) - matched).elements())
-        for member, entries in zip(members, matches, strict=True):
-            lengths = [entry.length for _, entry in unmatched if entry.length <= member.length]
-            if lengths and not entries:
-                crcs = member.prefix_crc32s(lengths)
-                entries += [pair for pair in unmatched if crcs.get(pair[1].length) == pair[1].crc32]
-                unmatched = [pair for pair in unmatched if pair not in entries]
-
-        # 3. What is left of this hour has been changed or removed.
-        vanished = [pair for pair in unmatched if pair[0] == key and not key.endswith(NO_HOUR)]
-        return matches, vanished
 
     def _read_member(
         self,
@@ -3286,9 +3580,19 @@ class _Lines:
                     events.append(event)
             except BadLineError as error:
                 if not self._skip_bad_lines:
-                    self._fail(error, block, position)
+                    self._end_at(position, block)
+                    place = f"Line {self._number:,} of the file {self._name!r}"
+                    self.failure = BadLineError(f"{place} {error}")
+                    self.failure.__cause__ = error
                     return events
-                self.repairs["bad lines, now left out"] += 1
+                # A last line without an end may be written further: it is not counted, so that the next
+                # sync reads it again.
+                last = line is not None and position + len(line) == block.end
+                if last and isinstance(error, NotJsonError):
+                    self.repairs["unfinished last lines were left for the next sync"] += 1
+                    self._end_at(position, block)
+                    return events
+                self.repairs["invalid lines were skipped"] += 1
             position += len(line or b"") + 1
         self.emitted = Emitted(block.end, block.crc32, self._bounds.upper)
         return events
@@ -3311,10 +3615,8 @@ class _Lines:
             event if event is not None and is_wanted(event, lower, upper, emitted_before) else None
         )
 
-    def _fail(self, error: BadLineError, block: Block, position: int) -> None:
-        """Note the bad line at `position`, before which the member can be emitted."""
-        self.failure = BadLineError(f"Line {self._number:,} of the file {self._name!r} {error}")
-        self.failure.__cause__ = error
+    def _end_at(self, position: int, block: Block) -> None:
+        """Count the member as emitted up to the line at `position`."""
         before = (block.data or b"")[: position - self.emitted.length]
         crc = crc32(before, self.emitted.crc32)
         self.emitted = Emitted(position, crc, self._bounds.upper)
@@ -3330,7 +3632,9 @@ def group(
     """
     hours: defaultdict[str, list[Member]] = defaultdict(list)
     others: defaultdict[str, list[Member]] = defaultdict(list)
-    for member in members:
+    # A file that the archive has twice is one file.
+    distinct = {(member.name, member.length, member.crc32): member for member in members}
+    for member in distinct.values():
         window = member.window
         if window is None or not (window.start < part.end and part.start < window.end):
             if window is not None and window.start >= complete:

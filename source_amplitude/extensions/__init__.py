@@ -1,6 +1,7 @@
 """The classes that manifest.yaml names, each from its room."""
 
 from source_amplitude.extensions.annotations import AnnotationDay, CategoryName
+from source_amplitude.extensions.authenticator import AmplitudeAuthenticator
 from source_amplitude.extensions.budget import BudgetRetriever
 from source_amplitude.extensions.charts import ChartErrorHandler, ChartExtractor
 from source_amplitude.extensions.cohorts.members import CohortErrorHandler, CohortMembersRetriever
@@ -23,6 +24,7 @@ from source_amplitude.extensions.taxonomy import (
 )
 
 __all__ = [
+    "AmplitudeAuthenticator",
     "AmplitudeErrorHandler",
     "AnnotationDay",
     "BudgetRetriever",

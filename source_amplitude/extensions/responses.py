@@ -56,9 +56,13 @@ QUOTABLE = re.compile(r"(?!.*[\w-]{32})[\w .,:;()'/%+-]{1,300}", re.ASCII)
 
 def refuses_keys(response: requests.Response) -> bool:
     """Whether a response is about the keys, and not about what was asked for."""
-    words = error_message(response).lower()
-    about_keys = re.search(r"key|secret|credential", words)
-    return response.status_code == 401 or (response.status_code == 403 and bool(about_keys))
+    about_keys = mentions_keys(error_message(response))
+    return response.status_code == 401 or (response.status_code == 403 and about_keys)
+
+
+def mentions_keys(message: str) -> bool:
+    """Whether a message of Amplitude is about the keys."""
+    return bool(re.search(r"key|secret|credential", message.lower()))
 
 
 def quotation(response: requests.Response) -> str:

@@ -1,18 +1,30 @@
 """A response becomes an archive on disk."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from dataclasses import InitVar, dataclass
+from itertools import chain
 from typing import IO, Any
 
 import requests
 from airbyte_cdk.sources.declarative.decoders.decoder import Decoder
 
+from source_amplitude.extensions.authenticator import ERROR_BYTES
 from source_amplitude.extensions.export.archive import ZIP_BEGINNINGS, ExportArchive
 from source_amplitude.extensions.export.error_handler import not_an_archive
 from source_amplitude.extensions.export.errors import DamagedArchiveError
 from source_amplitude.extensions.export.events import parse_event
 from source_amplitude.extensions.files import CHUNK_BYTES, temporary_file, write_whole
+
+
+def first_bytes(chunks: Iterator[bytes], size: int) -> bytes:
+    """Return the next chunks, until there are `size` bytes."""
+    data = b""
+    for chunk in chunks:
+        data += chunk
+        if len(data) >= size:
+            break
+    return data
 
 
 @dataclass
@@ -74,12 +86,12 @@ class ExportDecoder(Decoder):
         with response:
             file = temporary_file(buffering=0)
             try:
-                for chunk in response.iter_content(CHUNK_BYTES):
-                    (write or write_whole)(file, chunk)
-                file.seek(0)
-                beginning = file.read(CHUNK_BYTES)
+                chunks = response.iter_content(CHUNK_BYTES)
+                beginning = first_bytes(chunks, 4)
                 if beginning[:4] not in ZIP_BEGINNINGS:
-                    raise not_an_archive(response, beginning)
+                    raise not_an_archive(response, beginning + first_bytes(chunks, ERROR_BYTES))
+                for chunk in chain([beginning], chunks):
+                    (write or write_whole)(file, chunk)
             except requests.RequestException as error:
                 file.close()
                 raise DamagedArchiveError("the connection ended early") from error

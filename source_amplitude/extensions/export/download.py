@@ -35,8 +35,20 @@ DOWNLOAD_ATTEMPTS = 3
 three times, and a file that is damaged at Amplitude stays so."""
 ANSWER_ATTEMPTS = 5
 """Requests for a window whose response of 200 is not an archive."""
+BEGINNING_OF_HISTORY = datetime(2012, 1, 1, tzinfo=timezone.utc)
+"""Amplitude's first data: a clock before that is not set."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Difference of two clocks that is not worth a warning."""
+
+
+def count_hours(members: Sequence[Member], window: Window) -> tuple[int, int]:
+    """Return how many files may be of the window, and how many are of other hours."""
+    others = sum(
+        member.window is not None
+        and not (member.window.start < window.end and window.start < member.window.end)
+        for member in members
+    )
+    return len(members) - others, others
 
 
 class Download(NamedTuple):
@@ -83,7 +95,8 @@ class Downloads:
         while True:
             try:
                 with ExitStack() as attempt:
-                    download = self._attempt(window, space, attempt)
+                    last = attempts[NotAnArchiveError] == ANSWER_ATTEMPTS - 1
+                    download = self._attempt(window, space, attempt, last)
                     stack.push(attempt.pop_all())
                     return download
             except DamagedArchiveError as error:
@@ -97,16 +110,19 @@ class Downloads:
                     raise
                 time.sleep(error.wait_seconds or 5 * 2 ** attempts[type(error)])
 
-    def _attempt(self, window: Window, space: Space, stack: ExitStack) -> Download:
-        """Send one request and open its response."""
+    def _attempt(self, window: Window, space: Space, stack: ExitStack, last: bool) -> Download:
+        """Send one request and open its response.
+
+        A cache between here and Amplitude may answer with the archive of another request. Files of other
+        hours beside the window's own are believed at the `last` attempt alone.
+        """
         with self._slot():
             stack.callback(space.clear)
             response = self._requester.send_request(
                 stream_slice=window.as_slice(), log_formatter=self._describe
             )
-            complete = self._complete_until(response)
             if response is None or response.status_code == 404:
-                return Download([], complete)
+                return Download([], self._complete_until(response, BEGINNING_OF_HISTORY))
             file = self._decoder.spool(response, space.write)
         stack.callback(file.close)
         count = count_members(file)
@@ -119,13 +135,21 @@ class Downloads:
             stack.enter_context(self._many_members)
         archive = self._decoder.open(file)
         stack.callback(archive.close)
-        return Download(archive.members, complete)
+        own, others = count_hours(archive.members, window)
+        if others and not (own and last):
+            raise NotAnArchiveError("its files are of other hours")
+        newest = max((m.window.start for m in archive.members if m.window), default=window.start)
+        return Download(archive.members, self._complete_until(response, newest))
 
-    def _complete_until(self, response: requests.Response | None) -> datetime:
-        """The end of the newest complete hour, by the earlier one of this clock and Amplitude's."""
+    def _complete_until(self, response: requests.Response | None, newest: datetime) -> datetime:
+        """Return the end of the newest complete hour, by the earlier one of this clock and Amplitude's.
+
+        A response that names a time before the hours of its own files, which begin with `newest`, comes
+        through a proxy without a clock.
+        """
         now = datetime.now(timezone.utc)
         theirs = date_of(response) if response is not None else None
-        if theirs is None:
+        if theirs is None or theirs < newest:
             return complete_until(now)
         if abs(now - theirs) > CLOCK_TOLERANCE and not self._warned_of_clock:
             self._warned_of_clock = True

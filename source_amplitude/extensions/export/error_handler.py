@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 
 import requests
-from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
     SUCCESS_RESOLUTION,
     ErrorResolution,
@@ -18,6 +17,7 @@ from source_amplitude.extensions.responses import (
     LIMITS,
     QUOTABLE,
     error_message,
+    mentions_keys,
     message_in,
     quotation,
 )
@@ -27,10 +27,10 @@ from source_amplitude.extensions.responses import (
 class ExportErrorHandler(AmplitudeErrorHandler):
     """Turn an error response of the Export API into what to do about it.
 
-    - 404 with Amplitude's "Raw data files were not found": a window without events
+    - 404 with Amplitude's "Raw data files were not found", wherever in its body: a window without events
     - 404 with another message of Amplitude: system_error; without a message: retried, as 5xx is
-    - 413, a second 504, and a 400 that names no other cause, since Amplitude documents 400 as
-      "over 4 GB": TooLargeError
+    - 413, a second 504, and a 400 that does not mention the keys, since Amplitude documents 400 as "over
+      4 GB" and the connector writes the dates itself: TooLargeError
 
     See: https://amplitude.com/docs/apis/analytics/export#status-codes
     """
@@ -49,35 +49,18 @@ class ExportErrorHandler(AmplitudeErrorHandler):
             return super().interpret_response(response)
         if response.ok:  # before anything reads the body, which is streamed
             return SUCCESS_RESOLUTION
-        status, message = response.status_code, error_message(response)
+        status = response.status_code
         if status == 404:
-            if re.search("raw data.*not found", message, re.IGNORECASE):
+            if re.search("raw data.*not found", response.text, re.IGNORECASE):
                 reason = "The export has no events in this window (404)."
                 return ErrorResolution(ResponseAction.IGNORE, None, reason)
-            if not message:
+            if not error_message(response):
                 return self.retry(response)
-        elif status == 413 or (status == 400 and not _names_another_cause(message)):
+        elif status == 413 or (status == 400 and not mentions_keys(error_message(response))):
             raise TooLargeError(f"{status}{quotation(response)}")
-        elif status == 504:
-            if self.attempts:
-                raise TooLargeError(f"504, twice{quotation(response)}")
-        elif status == 400:
-            raise self.failure(
-                FailureType.config_error,
-                f"Amplitude refused the export ({status}{quotation(response)}). Correct the dates or options"
-                " it names.",
-            )
+        elif status == 504 and self.attempts:
+            raise TooLargeError(f"504, twice{quotation(response)}")
         return super().interpret_response(response)
-
-
-def _names_another_cause(message: str) -> bool:
-    """Whether a 400 clearly has a cause other than the size of the export."""
-    text = message.lower()
-    if re.search(r"too large|too big|4 ?gb|size|exceed", text):
-        return False
-    return bool(
-        re.search(r"date|param|argument|format|start|end|range|credential|api key|secret", text)
-    )
 
 
 def not_an_archive(response: requests.Response, beginning: bytes) -> NotAnArchiveError:

@@ -37,6 +37,10 @@ class BadLineError(Exception):
     """A line of a member that is not an event."""
 
 
+class NotJsonError(BadLineError):
+    """A line that is not JSON, at least not to its end."""
+
+
 Failures = list[tuple[Window, Exception]]
 """Windows that were not read, each with its cause."""
 
@@ -64,7 +68,7 @@ def explain(cause: Exception) -> tuple[FailureType, str]:
         (
             NotAnArchiveError,
             FailureType.transient_error,
-            "Amplitude's response is not an archive ({})",
+            "Amplitude's response is not the archive of these hours ({})",
         ),
         (
             BadLineError,
