@@ -104,21 +104,83 @@ def test_the_file_of_a_day_is_known_until_the_whole_day_was_read() -> None:
     assert first.state["members"] == {}
 
 
-def test_a_wider_look_back_starts_where_the_members_do() -> None:
+def test_a_longer_look_back_is_read_again_once_and_said(caplog: pytest.LogCaptureFixture) -> None:
     first = ledger()
     read(first)
 
-    assert ledger(first.state, lookback=48).unread(ALL, 99)[0].start == END - 6 * HOUR
+    longer = ledger(first.state, lookback=48)
+
+    assert longer.unread(ALL, 99)[0].start == END - 48 * HOUR
+    assert "raised from 6 to 48" in caplog.text
+    read(longer)
+    caplog.clear()
+    ledger(longer.state, lookback=48)
+    assert caplog.text == ""
+
+
+def test_a_look_back_that_is_made_shorter_and_longer_again_is_said_each_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = ledger(lookback=48)
+    read(first)
+    shorter = ledger(first.state, lookback=6)
+    read(shorter)
+    assert caplog.text == ""
+
+    assert ledger(shorter.state, lookback=48).unread(ALL, 99)[0].start == END - 48 * HOUR
+    assert "raised from 6 to 48" in caplog.text
+
+
+def test_a_state_that_does_not_say_its_look_back_is_not_read_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = ledger()
+    read(first)
+    state = {k: v for k, v in first.state.items() if k != "lookback_hours"}
+
+    assert ledger(state, lookback=48).unread(ALL, 99)[0].start == END - 6 * HOUR
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("later", [END - 3 * HOUR, END + 24 * HOUR])
+def test_a_start_date_that_is_moved_later_and_back_keeps_what_was_emitted(later: datetime) -> None:
+    first = ledger()
+    first.note("20240103T06", [], Emitted(10, 1))
+    read(first)
+
+    moved = ledger(first.state, start=later)
+    read(moved, Window(later, END))
+    back = ledger(moved.state)
+
+    assert back.members == {"20240103T06": [Emitted(10, 1)]}
+    assert back.unread(ALL, 99)[0].start == END - 6 * HOUR
 
 
 def test_the_state_is_bounded_when_an_hour_has_very_many_members() -> None:
     first = ledger()
+    read(first, Window(START, END - 2 * HOUR))
     for number in range(LEDGER_MEMBERS + 10):
         first.note("20240103T08", [], Emitted(number + 1, number))
     read(first)
 
     assert first.size <= LEDGER_MEMBERS
     assert first.state["members_from"] == "20240103T09"
+
+
+def test_the_state_is_bounded_when_many_hours_could_not_be_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = ledger()
+    most = 0
+    for hour in range(200):
+        for number in range(150):
+            key = f"{START + hour * HOUR:%Y%m%dT%H}"
+            first.note(key, [], Emitted(number + 1, number))
+            most = max(most, first.size)
+
+    assert most <= LEDGER_MEMBERS + 1
+    assert first.size == sum(map(len, first.members.values()))
+    assert "The events of 20240101T00 that have been emitted are emitted again" in caplog.text
 
 
 def test_what_was_emitted_of_a_member_grows() -> None:

@@ -48,13 +48,14 @@ class ExportLedger:
         first_hour: the hour at which the first sync began
         windows_read: windows emitted in full, [first hour, hour after the last]
         members_from: the hour from which `members` is complete
+        lookback_hours: the look-back of that sync
         members: by hour, or by day for daily files, the [length, crc32] of what was emitted of
             each member, and the end date that cut it, where one did: of the look-back, and of
             hours that were not read to their end
 
     All hours are UTC. Each sync requests the look-back again, and what is in the ledger is not
     emitted again. A state without `export` is another connector's: its look-back is read again,
-    once. Memory: that of the state; at most `LEDGER_MEMBERS` members of hours that are read.
+    once. Memory: that of the state; at most `LEDGER_MEMBERS` members, and one.
 
     Several threads may call `unread`, but only one at a time may change the ledger.
     """
@@ -67,7 +68,7 @@ class ExportLedger:
         Nothing before `start` is read, and no event uploaded from `end` on; `lookback` is in hours.
         """
         self.start = start
-        self._lookback = lookback * HOUR
+        self._lookback = lookback
         self._first_hour = parse_hour(state["first_hour"]) if state else start
         windows = [Window(parse_hour(a), parse_hour(b)) for a, b in state.get("windows_read", [])]
         self._windows_read = merge(windows if state else [Window(start, hour)])
@@ -75,6 +76,7 @@ class ExportLedger:
             key: [Emitted(int(length), int(crc), *until) for length, crc, *until in entries]
             for key, entries in state.get("members", {}).items()
         }
+        self.size = sum(map(len, self.members.values()))
         self._members_from = parse_hour(state["members_from"]) if state else self._lookback_start()
         if start < self._first_hour:
             LOGGER.warning(
@@ -83,20 +85,32 @@ class ExportLedger:
                 " between: clear the stream events, or read them with a second connection that"
                 " ends where this one starts."
             )
+        self._raise_lookback(int(state.get("lookback_hours", lookback)))
         # If the end date has moved, the hour that it cut must be read again.
-        hours = {key: window_of_key(key) for key in self.members}
         cut = [
-            hours[k]
-            for k, each in self.members.items()
-            if any(e.uploaded_before < end for e in each)
+            window_of_key(key)
+            for key, entries in self.members.items()
+            if any(entry.uploaded_before < end for entry in entries)
         ]
-        lookback_window = Window(
-            max(self._lookback_start(), self._members_from), self._newest_end()
-        )
-        self._windows_read = subtract(
-            self._windows_read,
-            [lookback_window, *cut] if lookback_window.start < lookback_window.end else cut,
-        )
+        # What this sync cannot read stays read: a start date may be moved there and back.
+        begin = max(start, self._lookback_start(), self._members_from)
+        again = [
+            Window(begin, self._newest_end()),
+            *(Window(max(start, w.start), w.end) for w in cut),
+        ]
+        self._windows_read = subtract(self._windows_read, merge(again))
+
+    def _raise_lookback(self, before: int) -> None:
+        """Read a longer look-back once without entries, since those of its older hours were dropped."""
+        begin = max(self.start, self._first_hour, self._lookback_start())
+        if self._lookback > before and begin < self._members_from:
+            LOGGER.warning(
+                f"`lookback_hours` was raised from {before} to {self._lookback}: the hours (UTC) from"
+                f" {format_hour(begin)} to before {format_hour(self._members_from)} are read again once, and"
+                " their events are emitted again, since the state remembers the files of the shorter"
+                " look-back alone."
+            )
+            self._members_from = begin
 
     @property
     def end(self) -> datetime:
@@ -125,17 +139,26 @@ class ExportLedger:
         ):
             kept.append(new)
         self.forget(entries)
+        for entry in kept:
+            self.add(key, entry)
+        entries[:] = [(key, entry) for entry in kept]
+
+    def add(self, key: str, entry: Emitted) -> None:
+        """Note what has been emitted of a member."""
         members = self.members.setdefault(key, [])
         # Keep one entry more than the limit, so that `_prune` sees the overflow and drops the hour.
         if len(members) <= LEDGER_MEMBERS:
-            members += kept
-        entries[:] = [(key, entry) for entry in kept]
+            members.append(entry)
+            self.size += 1
+        if self.size > LEDGER_MEMBERS:
+            self._prune(kept=key)
 
     def forget(self, entries: Entries) -> None:
         """Drop entries of a member that are no longer true."""
         for key, entry in entries:
             if entry in self.members.get(key, ()):
                 self.members[key].remove(entry)
+                self.size -= 1
 
     def note_window(self, window: Window) -> None:
         """Note a window whose last event has been emitted."""
@@ -144,37 +167,38 @@ class ExportLedger:
 
     def _newest_end(self) -> datetime:
         """Return the end of the newest hour that has been read."""
-        return max([self.start, *(window.end for window in self._windows_read)])
+        return max((window.end for window in self._windows_read), default=self.start)
 
     def _lookback_start(self) -> datetime:
         """Return the hour from which a sync reads again."""
-        return self._newest_end() - self._lookback
+        return self._newest_end() - self._lookback * HOUR
 
-    def _prune(self) -> None:
-        """Drop the members of hours that no sync requests again."""
+    def _prune(self, kept: str = "") -> None:
+        """Drop the members of hours that no sync requests again, and the oldest where there are too many.
+
+        Those under the key `kept`, which are being read, stay.
+        """
         self._members_from = max(self._members_from, self._lookback_start())
-        size = self.size
-        for key in sorted(self.members):
+        never_read = Window(BEGINNING_OF_TIME, self._first_hour)
+        for key in sorted(self.members.keys() - {kept}):
             window = window_of_key(key)
-            unread = subtract(
-                [window], [*self._windows_read, Window(BEGINNING_OF_TIME, self.start)]
-            )
-            if unread or any(entry.uploaded_before < NO_END for entry in self.members[key]):
+            unread = bool(subtract([window], [*self._windows_read, never_read]))
+            cut = any(entry.uploaded_before < NO_END for entry in self.members[key])
+            needed = unread or cut or window.end > self._members_from
+            if needed and self.size <= LEDGER_MEMBERS:
                 continue
-            if window.end > self._members_from:
-                if size <= LEDGER_MEMBERS:
-                    continue
+            if unread or cut:
+                LOGGER.warning(
+                    f"The events of {key} that have been emitted are emitted again when that hour can be read"
+                    f" to its end: the state remembers {LEDGER_MEMBERS:,} files, and the export has more."
+                )
+            elif needed:
                 LOGGER.warning(
                     f"The look-back of events now starts after {key}: the export has too many"
                     f" files for a state that remembers {LEDGER_MEMBERS:,}."
                 )
                 self._members_from = window.end
-            size -= len(self.members.pop(key))
-
-    @property
-    def size(self) -> int:
-        """The number of members that the state remembers."""
-        return sum(map(len, self.members.values()))
+            self.size -= len(self.members.pop(key))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -185,6 +209,7 @@ class ExportLedger:
                 [format_hour(w.start), format_hour(w.end)] for w in self._windows_read
             ],
             "members_from": format_hour(self._members_from),
+            "lookback_hours": self._lookback,
             "members": {
                 key: [list(e if e.uploaded_before != NO_END else e[:2]) for e in entries]
                 for key, entries in sorted(self.members.items())
