@@ -259,6 +259,7 @@ def test_a_time_is_repaired_where_its_meaning_is_plain(came: Any, becomes: Any) 
 
 def test_everything_but_the_times_is_untouched() -> None:
     event = {
+        "uuid": "a",
         "n": 2**53 + 1,
         "f": 0.1,
         "s": "\u2028 \U0001f600",

@@ -250,7 +250,7 @@ def test_bad_lines_are_skipped_when_asked_and_said_so(
 
     assert output.error is None
     assert len(output.records("events")) == ALL - 1
-    assert sum("1 bad lines, now left out" in line for line in output.logs) == 1
+    assert sum("1 invalid lines were skipped" in line for line in output.logs) == 1
 
 
 def test_a_sync_that_is_stopped_goes_on_from_its_last_state(

@@ -71,7 +71,7 @@ def test_a_line_of_more_than_64_mebibytes_is_one_bad_line(
     assert uuids(failed) == ["a"]
     assert "Line 2 of the file '1/1_2024-01-01_5#0.json.gz' is too long" in messages(failed)
     assert uuids(skipped) == ["a", *following]
-    assert any("1 bad lines, now left out" in log for log in skipped.logs)
+    assert any("1 invalid lines were skipped" in log for log in skipped.logs)
     assert uuids(again) == []
 
 

@@ -6,6 +6,8 @@ Each in the package and in the manifest alone.
 import errno
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -378,10 +380,46 @@ def test_a_slow_destination_is_waited_for_and_events_do_not_pile_up(
     assert max(held) <= components.BACKLOG_BYTES + 2 * (components.CHUNK_BYTES + 20_000)
 
 
-def test_a_reader_that_keeps_its_records_is_waited_for_only_once(
-    monkeypatch: pytest.MonkeyPatch, components: Any
+def test_a_destination_is_waited_for_however_long_it_pauses(components: Any) -> None:
+    backlog = components.Backlog()
+    records = [Record({}, "events") for _ in range(3)]
+    added = threading.Event()
+
+    def add() -> None:
+        for record in records:
+            backlog.add(record, 1_100_000)
+        added.set()
+
+    thread = threading.Thread(target=add)
+    thread.start()
+    while not backlog._blocks or len(backlog._blocks) < 2:
+        threading.Event().wait(0.001)
+    assert not added.wait(components.LOOK_SECONDS * 2.5)
+    assert backlog._size == 2_200_000
+    records[0] = Record({}, "events")  # the first one is gone
+    thread.join(60)
+
+    assert added.is_set()
+
+
+def test_a_thread_that_waits_ends_with_the_process() -> None:
+    program = """
+import threading
+from airbyte_cdk.sources.types import Record
+from source_amplitude.extensions.export.backlog import Backlog
+backlog, records = Backlog(), [Record({}, "events") for _ in range(4)]
+threading.Thread(target=lambda: [backlog.add(each, 1_000_000) for each in records]).start()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+
+    assert "NoReaderError" in ran.stderr
+
+
+def test_whoever_iterates_over_a_stream_in_the_main_thread_may_keep_its_records(
+    components: Any,
 ) -> None:
-    monkeypatch.setattr(components, "BACKLOG_SECONDS", 0)
     backlog = components.Backlog()
     records = [Record({}, "events") for _ in range(50)]
 

@@ -15,11 +15,13 @@ def archive(members: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> b
     return zipped({name: gzip.compress(data, mtime=0) for name, data in members.items()}, method)
 
 
-def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip of the given members as they are."""
+def zipped(
+    members: Mapping[str, bytes] | list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED
+) -> bytes:
+    """A zip of the given members as they are; a list may have a name twice."""
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", method) as zip_file:
-        for name, data in members.items():
+        for name, data in members.items() if isinstance(members, Mapping) else members:
             zip_file.writestr(zipfile.ZipInfo(name), data, method)
     return body.getvalue()
 

@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from source_amplitude.extensions.export.errors import DamagedArchiveError
-from source_amplitude.extensions.export.inflate import InflateError, decompressobj, inflate
+from source_amplitude.extensions.export.inflate import (
+    InflateError,
+    NotEventsError,
+    decompressobj,
+    inflate,
+)
 from source_amplitude.extensions.export.member import Member
 from source_amplitude.extensions.files import unusable_folder
 
@@ -17,6 +22,7 @@ DAMAGED_MEMBER_ERRORS = (
     zlib.error,
     InflateError,
     EOFError,
+    NotEventsError,
     NotImplementedError,  # an encryption or compression that zipfile does not know
     UnicodeDecodeError,  # a name
     struct.error,
@@ -31,6 +37,7 @@ DAMAGED_DIRECTORY_ERRORS = (
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The compressions of Amplitude's archives; bz2 and lzma would report damage as other errors."""
 ENCRYPTED = 0x1
+EMPTY_DEFLATED_BYTES = 2
 DESCRIPTOR_BYTES = 24
 """What may lie between two members: a data descriptor (PKZIP application note, 4.3.9)."""
 ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06")
@@ -93,7 +100,7 @@ class ExportArchive:
         except DAMAGED_DIRECTORY_ERRORS as error:
             raise DamagedArchiveError("its directory cannot be read") from error
         self._verify_directory()
-        infos = [info for info in self._zip.infolist() if info.file_size]
+        infos = [info for info in self._zip.infolist() if not is_empty(info)]
         # Empty members may be many, and none is looked up by its name.
         self._zip.filelist.clear()
         self._zip.NameToInfo.clear()
@@ -121,6 +128,19 @@ class ExportArchive:
             end = info.header_offset + 30 + name_bytes + extra_bytes + info.compress_size
         if not 0 <= self._zip.start_dir - end <= DESCRIPTOR_BYTES:
             raise DamagedArchiveError("its directory does not fit its members")
+
+
+def is_empty(info: zipfile.ZipInfo) -> bool:
+    """Whether a member has no bytes.
+
+    Raises:
+        DamagedArchiveError: its size and its packed bytes contradict each other; zipfile would read nothing.
+    """
+    if info.file_size:
+        return False
+    if info.CRC or info.compress_size > EMPTY_DEFLATED_BYTES:
+        raise DamagedArchiveError(f"its directory has no size for the member {info.filename!r}")
+    return True
 
 
 def count_members(file: IO[bytes]) -> int:

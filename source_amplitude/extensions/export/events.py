@@ -18,6 +18,23 @@ TIMESTAMP_FIELDS = (
     "server_upload_time",
     "user_creation_time",
 )
+EVENT_FIELDS = frozenset(
+    (
+        "$insert_id",
+        "amplitude_id",
+        "client_event_time",
+        "device_id",
+        "event_id",
+        "event_properties",
+        "event_time",
+        "event_type",
+        "server_upload_time",
+        "session_id",
+        "user_id",
+        "user_properties",
+    )
+)
+"""Fields of which every event has some, and which nothing else in an archive has."""
 
 
 def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, Any] | None:
@@ -26,7 +43,7 @@ def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, An
     `exact` and `repairs` are those of `parse_json`.
 
     Raises:
-        BadLineError: the line is no JSON object, or is nested too deeply.
+        BadLineError: the line is not a JSON object, has none of an event's fields, or is nested too deeply.
     """
     from_iso = datetime.fromisoformat
     try:
@@ -37,6 +54,12 @@ def parse_event(line: bytes, exact: bool, repairs: Counter[str]) -> dict[str, An
         raise
     if type(event) is not dict:
         raise BadLineError("is not a JSON object")
+    if "uuid" not in event and EVENT_FIELDS.isdisjoint(event):
+        raise BadLineError("has none of the fields of an event")
+    if type(event.get("uuid")) is not str:
+        repairs[
+            "events do not have a `uuid`, without which a destination cannot tell them apart"
+        ] += 1
     for field in TIMESTAMP_FIELDS:
         value = event.get(field)
         if value is None:

@@ -20,6 +20,24 @@ InflateError: Any = fastest.error
 GZIP_WBITS = 31
 """zlib's number for a stream with the header and trailer of gzip."""
 GZIP_BEGINNING = b"\x1f\x8b"
+BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
+"""What may stand before the first object of a plain file: a byte order mark and blanks."""
+
+
+class NotEventsError(Exception):
+    """Bytes that are neither gzip nor lines of JSON objects: another compression, or an error of a server."""
+
+
+def crc32_of_both(first: int, second: int, second_length: int) -> int:
+    """Return the checksum of two pieces as one, from the checksum of each and the length of the second.
+
+    CRC-32 is linear: a beginning and an end each change the checksum of as many zeros in their own way.
+    """
+    shifted, zeros = first, 0
+    for start in range(0, second_length, CHUNK_BYTES):
+        block = bytes(min(CHUNK_BYTES, second_length - start))
+        shifted, zeros = crc32(block, shifted), crc32(block, zeros)
+    return int(shifted ^ zeros ^ second)
 
 
 def inflate(read: Callable[[int], bytes], decompressor: Callable[..., Any]) -> Iterator[bytes]:
@@ -30,9 +48,12 @@ def inflate(read: Callable[[int], bytes], decompressor: Callable[..., Any]) -> I
     Raises:
         InflateError, zlib.error: the bytes are damaged.
         EOFError: the last stream is cut short.
+        NotEventsError: the bytes are of another kind.
     """
     data = read(CHUNK_BYTES)
     if data[:2] != GZIP_BEGINNING:
+        if data.lstrip(BEFORE_JSON)[:1] not in (b"", b"{"):
+            raise NotEventsError
         while data:
             yield data
             data = read(CHUNK_BYTES)

@@ -11,8 +11,10 @@ from typing import Any
 
 import orjson
 
-from source_amplitude.extensions.export.errors import BadLineError
+from source_amplitude.extensions.export.errors import BadLineError, NotJsonError
 
+REPLACED_SURROGATES = "unpaired surrogates were replaced by U+FFFD"
+CONVERTED_NUMBERS = "out-of-range numbers were converted to strings"
 MAX_DEPTH = 1_024
 """Levels of nesting that orjson reads, and that every runtime can write."""
 
@@ -26,6 +28,9 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 
+# A surrogate pair of two times three bytes, as Java writes it; in group 1 a surrogate without its other half.
+_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|([\ud800-\udfff])")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_BRACKETS = bytes(b for b in range(256) if b not in b"[]{}")
 
 # Digits become 0, and what may stand before a number becomes a colon.
@@ -63,23 +68,33 @@ def _parse_exactly(line: bytes, repairs: Counter[str]) -> Any:
     if _depth(line) > MAX_DEPTH:
         raise BadLineError(f"is nested more than {MAX_DEPTH:,} levels deep")
     try:
+        escaped = _ESCAPE.sub(partial(_replace_escape, repairs), line.removeprefix(BYTE_ORDER_MARK))
+        text = escaped.decode("utf-8", "surrogatepass")
         return json.loads(
-            _ESCAPE.sub(partial(_pair_surrogates, repairs), line).decode(),
+            _SURROGATES.sub(partial(_join_surrogates, repairs), text),
             parse_constant=_refuse,
             parse_float=partial(_parse_number, repairs, float),
             parse_int=partial(_parse_number, repairs, int),
             object_pairs_hook=_keep_all_keys,
         )
     except ValueError as error:
-        raise BadLineError("is not a JSON object") from error
+        raise NotJsonError("is not a JSON object") from error
 
 
-def _pair_surrogates(repairs: Counter[str], escape: re.Match[bytes]) -> bytes:
+def _replace_escape(repairs: Counter[str], escape: re.Match[bytes]) -> bytes:
     """Return an escaped character, or U+FFFD for a surrogate without its other half."""
     if escape[1] is None:
         return escape[0]
-    repairs["lone surrogates, now U+FFFD"] += 1
+    repairs[REPLACED_SURROGATES] += 1
     return rb"\ufffd"
+
+
+def _join_surrogates(repairs: Counter[str], surrogates: re.Match[str]) -> str:
+    """Return the character of a pair, or U+FFFD for a surrogate without its other half."""
+    if surrogates[1] is None:
+        return surrogates[0].encode("utf-16", "surrogatepass").decode("utf-16")
+    repairs[REPLACED_SURROGATES] += 1
+    return "\ufffd"
 
 
 def _refuse(constant: str) -> None:
@@ -98,7 +113,7 @@ def _parse_number(repairs: Counter[str], kind: type, digits: str) -> Any:
             return kind(digits)
     except ValueError:  # over 4,300 digits, which Python does not convert
         pass
-    repairs["numbers out of range, now strings"] += 1
+    repairs[CONVERTED_NUMBERS] += 1
     return digits
 
 

@@ -1,4 +1,4 @@
-"""Which lines of an archive are new: match its members with the ledger, and parse what was not emitted."""
+"""Which lines of an archive are new: those that the ledger does not have become events."""
 
 import logging
 from collections import Counter, defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from source_amplitude.extensions.export.errors import BadLineError, Failures
+from source_amplitude.extensions.export.errors import BadLineError, Failures, NotJsonError
 from source_amplitude.extensions.export.events import is_wanted, parse_event
 from source_amplitude.extensions.export.inflate import crc32
 from source_amplitude.extensions.export.json import has_long_number
@@ -17,6 +17,7 @@ from source_amplitude.extensions.export.ledger import (
     ExportLedger,
     window_of_key,
 )
+from source_amplitude.extensions.export.matching import match_members
 from source_amplitude.extensions.export.member import Block, Member
 from source_amplitude.extensions.export.windows import NO_END, Window, format_hour
 from source_amplitude.extensions.times import HOUR
@@ -93,9 +94,12 @@ class ArchiveReader:
         failures: Failures,
     ) -> Generator[EventBlock, None, bool]:
         """Yield what is new in the members of an hour; return whether a bad line ended one."""
-        matches, vanished = self._match(key, members)
+        matches, vanished = match_members(self._ledger, key, members)
+        # A file that has lines which no entry covers may have those of a file that has vanished.
         changed = [
-            m for m, entries in zip(members, matches, strict=True) if vanished and not entries
+            member
+            for member, entries in zip(members, matches, strict=True)
+            if vanished and not any(entry.length >= member.length for _, entry in entries)
         ]
         failed, repeated = False, 0
         for member, entries in zip(members, matches, strict=True):
@@ -113,41 +117,6 @@ class ArchiveReader:
                 f" {repeated:,} events are emitted again."
             )
         return failed
-
-    def _match(self, key: str, members: list[Member]) -> tuple[list[Entries], Entries]:
-        """Find what was emitted of each member, and what was emitted of members that have vanished."""
-        # A file whose name has no hour may have been emitted under any hour.
-        keys = [
-            each
-            for each in self._ledger.members
-            if each == key or key.endswith(NO_HOUR) or each.endswith(NO_HOUR)
-        ]
-        unmatched = [(each, entry) for each in keys for entry in self._ledger.members[each]]
-
-        # 1. The same bytes, under any name: Amplitude packs the same lines again.
-        by_content: defaultdict[tuple[int, int], Entries] = defaultdict(list)
-        for each, entry in unmatched:
-            if entry.uploaded_before == NO_END:
-                by_content[entry.length, entry.crc32].append((each, entry))
-        matches: list[Entries] = []
-        for member in members:
-            alike = by_content[member.length, member.crc32]
-            matches.append([alike.pop()] if alike else [])
-
-        # 2. Of the rest, files that begin with bytes that were emitted: they have grown. Several entries may
-        # fit one file, since an end date cuts its events and not its lines.
-        matched = Counter(entry for entries in matches for entry in entries)
-        unmatched = list((Counter(unmatched) - matched).elements())
-        for member, entries in zip(members, matches, strict=True):
-            lengths = [entry.length for _, entry in unmatched if entry.length <= member.length]
-            if lengths and not entries:
-                crcs = member.prefix_crc32s(lengths)
-                entries += [pair for pair in unmatched if crcs.get(pair[1].length) == pair[1].crc32]
-                unmatched = [pair for pair in unmatched if pair not in entries]
-
-        # 3. What is left of this hour has been changed or removed.
-        vanished = [pair for pair in unmatched if pair[0] == key and not key.endswith(NO_HOUR)]
-        return matches, vanished
 
     def _read_member(
         self,
@@ -210,9 +179,19 @@ class _Lines:
                     events.append(event)
             except BadLineError as error:
                 if not self._skip_bad_lines:
-                    self._fail(error, block, position)
+                    self._end_at(position, block)
+                    place = f"Line {self._number:,} of the file {self._name!r}"
+                    self.failure = BadLineError(f"{place} {error}")
+                    self.failure.__cause__ = error
                     return events
-                self.repairs["bad lines, now left out"] += 1
+                # A last line without an end may be written further: it is not counted, so that the next
+                # sync reads it again.
+                last = line is not None and position + len(line) == block.end
+                if last and isinstance(error, NotJsonError):
+                    self.repairs["unfinished last lines were left for the next sync"] += 1
+                    self._end_at(position, block)
+                    return events
+                self.repairs["invalid lines were skipped"] += 1
             position += len(line or b"") + 1
         self.emitted = Emitted(block.end, block.crc32, self._bounds.upper)
         return events
@@ -235,10 +214,8 @@ class _Lines:
             event if event is not None and is_wanted(event, lower, upper, emitted_before) else None
         )
 
-    def _fail(self, error: BadLineError, block: Block, position: int) -> None:
-        """Note the bad line at `position`, before which the member can be emitted."""
-        self.failure = BadLineError(f"Line {self._number:,} of the file {self._name!r} {error}")
-        self.failure.__cause__ = error
+    def _end_at(self, position: int, block: Block) -> None:
+        """Count the member as emitted up to the line at `position`."""
         before = (block.data or b"")[: position - self.emitted.length]
         crc = crc32(before, self.emitted.crc32)
         self.emitted = Emitted(position, crc, self._bounds.upper)
@@ -254,7 +231,9 @@ def group(
     """
     hours: defaultdict[str, list[Member]] = defaultdict(list)
     others: defaultdict[str, list[Member]] = defaultdict(list)
-    for member in members:
+    # A file that the archive has twice is one file.
+    distinct = {(member.name, member.length, member.crc32): member for member in members}
+    for member in distinct.values():
         window = member.window
         if window is None or not (window.start < part.end and part.start < window.end):
             if window is not None and window.start >= complete:
