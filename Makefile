@@ -18,7 +18,7 @@ help: ## list the commands
 setup: .venv/ready ## create .venv from the locks
 
 sync: $(ENVS)/sync/ready ## sync into amplitude.duckdb: your project, or an emulated one
-	@$(ENVS)/sync/bin/python -m tools.sync
+	@$(ENVS)/sync/bin/python -m examples.sync
 
 report: $(ENVS)/report/ready ## turn amplitude.duckdb into report.html
 	@$(ENVS)/report/bin/python examples/report/report.py
@@ -72,13 +72,13 @@ docs: setup ## write what the code says into the documentation: streams, options
 	$(BIN)/python -m tools.docs
 
 verify: setup ## ask Amplitude what its documentation leaves open, and compare with the emulator
-	@$(BIN)/python -m tools.verify
+	@$(BIN)/python -m examples.verify
 
 image: ## build the image, with docker or buildah
-	$(PYTHON) -m tools.image
+	$(PYTHON) -m image
 
 image-test: setup ## test the image; measure its size and start-up
-	$(BIN)/python -m tools.image.verify
+	$(BIN)/python -m image.verify
 
 bench: setup ## measure speed and memory against the CDK's built-in components and a bare loop
 	$(BIN)/python -m benchmarks.bench

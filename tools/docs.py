@@ -19,7 +19,7 @@ from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import 
     ManifestReferenceResolver,
 )
 
-from tools.verify import report
+from examples.verify import report
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = (ROOT / "source_amplitude" / "manifest.yaml").read_text()

@@ -10,7 +10,7 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tools.sync import confine, rows_of
+from examples.sync import confine, rows_of
 
 LIMIT_SECONDS = 240
 

@@ -51,7 +51,7 @@ def confine(folder: Path) -> None:
 def executable() -> Path:
     """Write a program that PyAirbyte can start: the connector, with its progress in PIPE."""
     path = CACHE / "source-amplitude-with-progress"
-    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{ROOT}/tools/progress.py" "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{ROOT}/examples/progress.py" "$@"\n')
     path.chmod(0o755)
     return path
 

@@ -2,7 +2,7 @@
 
 import os
 
-from tools.image.engine import IMAGE, ROOT, Engine
+from image.engine import IMAGE, ROOT, Engine
 
 if __name__ == "__main__":
     Engine().build(ROOT, IMAGE, os.environ.get("BASE_IMAGE"))

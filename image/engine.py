@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "ghcr.io/source-amplitude/source-amplitude:dev"
 OFFICIAL: str = re.findall(r"ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text())[0]
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")

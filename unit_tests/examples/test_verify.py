@@ -9,7 +9,7 @@ import pytest
 from emulator import Emulator, Fault, Project
 from emulator.cohorts import make_cohorts
 from emulator.event import EVENT_TYPES
-from tools import verify
+from examples import verify
 from unit_tests.support.protocol import error_body
 
 LIVE = verify.service_of(os.environ, datetime.now(timezone.utc))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tools.image.engine import OFFICIAL, ROOT, Engine
+from image.engine import OFFICIAL, ROOT, Engine
 
 SUITE = "trixie"
 """The Debian release whose Python is the official base's, 3.13."""

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tools.image.engine import Engine
+from image.engine import Engine
 
 TERMINATED = 128 + 15
 MOUNTED = {"/data", "/etc", "/run", "/tmp"}

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault
-from tools import sync
+from examples import sync
 from unit_tests.conftest import NOW, Clock, Run
 from unit_tests.support.protocol import STREAMS, Output, catalog, options
 
-ROOT = Path(__file__).parent.parent
-PROGRAM = [sys.executable, str(ROOT / "tools" / "progress.py")]
+ROOT = Path(__file__).parents[2]
+PROGRAM = [sys.executable, str(ROOT / "examples" / "progress.py")]
 
 
 class Pipe(threading.Thread):

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from emulator import Emulator, Fault, Project
-from tools.image import stand_in
-from tools.image.container import Job, Messages, must
-from tools.image.engine import IMAGE, MEMORY_MIB, ROOT, Engine
+from image import stand_in
+from image.container import Job, Messages, must
+from image.engine import IMAGE, MEMORY_MIB, ROOT, Engine
 
 NOW = datetime.now(timezone.utc)
 FIRST = NOW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=10)
