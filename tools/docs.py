@@ -1,4 +1,4 @@
-"""Write into the documentation what the code already says: streams, options, commands, the scaling table.
+"""Write into the documentation what the code already says: streams, options, commands.
 
 A block is what stands between `<!-- NAME: written by make docs -->` and `<!-- end -->`. The last column of a
 table of streams is written by hand and kept. `make check` fails while a block differs, a stream is not
@@ -7,7 +7,6 @@ described, or docs/errors.md and the messages in the code do not cover each othe
 
 import ast
 import json
-import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,21 +18,11 @@ from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import 
     ManifestReferenceResolver,
 )
 
-from examples.verify import report
-
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = (ROOT / "source_amplitude" / "manifest.yaml").read_text()
 BLOCK = re.compile(r"(<!-- (\w+): written by make docs -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SENTENCE = re.compile(r"[A-Z{](\S* ){3,}[^\n]*\.|`(\S* ){3,}[^\n]*")
 """What is a message to the user: four words or more, with a full stop or on an option."""
-EVENTS = (10**8, 10**9, 10**10)
-WAYS = (
-    ("one process", 1, ""),
-    ("Airbyte, 4 ranges", 4, ""),
-    ("Airbyte, 16 ranges", 16, ""),
-    ("Spark, 4 tasks", 4, "spark_"),
-)
-"""Ways to read a history: processes, and what the names of their figures begin with."""
 
 
 def pages() -> list[Path]:
@@ -82,52 +71,11 @@ def commands(_: str, __: str) -> str:
     return table(("command", "what it does"), [(f"`make {name}`", what) for name, what in found])
 
 
-def scaling(_: str, page: str) -> str:
-    """Tabulate the rates and costs that follow from the page's own figures, by its formulas."""
-    figures = re.findall(r"^\| `(\w+)` \|.* \| ([\d,.]+) \| .* \|$", page, re.MULTILINE)
-    f = {name: float(value.replace(",", "")) for name, value in figures}
-    columns = ["events", "way", "window_hours", "hours", "download_gb", "requests"]
-    columns += ["memory_gib", "disk_gb", "core_hours", "usd"]
-    rows = []
-    for events in EVENTS:
-        for way, processes, kind in WAYS:
-            events_per_hour = events / (24 * f["days"])
-            window_hours = min(24, f["limit_bytes"] // (f["event_bytes"] * events_per_hour))
-            hours = events / (f[f"{kind}rate"] * processes) / 3600
-            zipped = events * f["event_bytes"] / f["zipped"] / 1e9
-            requests = processes * math.ceil(24 * f["days"] / processes / window_hours)
-            memory = processes * f[f"{kind}memory_mib"] / 1024
-            disk = processes * f[f"{kind}archives"] * zipped / (24 * f["days"]) * window_hours
-            core_hours = hours * processes * f.get(f"{kind}cores", 1)
-            rows.append(
-                (
-                    f"{events:,}",
-                    way,
-                    f"{window_hours:.0f}",
-                    f"{hours:,.1f}",
-                    f"{zipped:,.0f}",
-                    f"{requests:,}",
-                    f"{memory:.1f}",
-                    f"{disk:,.1f}",
-                    f"{core_hours:,.1f}",
-                    f"{core_hours * f['price']:,.2f}",
-                )
-            )
-    return table(columns, rows, right=True)
-
-
-def verify(_: str, __: str) -> str:
-    """Show what `make verify` prints without keys."""
-    return "\n".join(["```", *report({}), "```", ""])
-
-
 WRITERS: dict[str, Callable[[str, str], str]] = {
     "streams": streams,
     "apis": apis,
     "options": options,
     "commands": commands,
-    "scaling": scaling,
-    "verify": verify,
 }
 
 
@@ -221,10 +169,10 @@ def with_last_column(rows: Iterable[tuple[str, ...]], old: str) -> list[tuple[st
     return [(*row, last.get(row[0], "")) for row in rows]
 
 
-def table(header: Iterable[str], rows: Iterable[Iterable[str]], right: bool = False) -> str:
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table in Markdown."""
     header = list(header)
-    lines = [header, ["--:" if right else "---"] * len(header), *rows]
+    lines = [header, ["---"] * len(header), *rows]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return re.sub(r"\|  (?=\|)", "| ", text)
 
