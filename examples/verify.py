@@ -42,7 +42,7 @@ HOUR = timedelta(hours=1)
 
 
 class NotAskedError(Exception):
-    """The service has nothing to put a question to; the message says what is missing."""
+    """The service lacks what a question is about; the message says what is missing."""
 
 
 class Export(NamedTuple):
@@ -54,7 +54,7 @@ class Export(NamedTuple):
 
 @dataclass
 class Service:
-    """Amplitude, or an emulator in its place.
+    """Amplitude, or an emulator instead.
 
     `hour` is one with events, `20240131T23`; `pause` is the time between two requests for a job's status,
     in seconds.
@@ -117,7 +117,7 @@ class Service:
 
 
 def words_without_data(service: Service) -> str:
-    """The response to an hour without data."""
+    """Return the response to an hour without data."""
     response = service.get_hour(NO_DATA)
     error = response.json()["error"]
     words = [error["type"], error["message"], error["metadata"]["details"]]
@@ -125,21 +125,23 @@ def words_without_data(service: Service) -> str:
 
 
 def redirect(service: Service) -> str:
-    """Whether an export is sent at once, or as a redirect."""
+    """Return whether an export is sent at once or as a redirect."""
     with service.get_hour(service.hour, allow_redirects=False, stream=True) as response:
         return how_sent(response, service)
 
 
-def same_bytes(service: Service) -> str:
-    """What two exports of one hour have in common."""
-    first, second = (export.body for export in service.exports())
+def same_members(service: Service) -> str:
+    """Return what two exports of one hour have in common, whenever their members were packed."""
+    first, second = (members_of(export.body) for export in service.exports())
     if first == second:
-        return "the same bytes"
-    return "the same lines, packed anew" if lines_of(first) == lines_of(second) else "other lines"
+        return "the same members"
+    if lines_of(first) == lines_of(second):
+        return "the same lines in other members"
+    return "other lines"
 
 
 def container(service: Service) -> str:
-    """The form of an archive."""
+    """Return how an archive and its members are packed."""
     with archive_of(service) as archive:
         member = archive.infolist()[0]
         data = archive.read(member)
@@ -150,13 +152,13 @@ def container(service: Service) -> str:
 
 
 def member_name(service: Service) -> str:
-    """The name of a member."""
+    """Return the name of a member, with N for each number."""
     with archive_of(service) as archive:
         return re.sub(r"\d+", "N", archive.namelist()[0])
 
 
 def member_time(service: Service) -> str:
-    """When a member was packed."""
+    """Return whether a member was packed for the response or before."""
     with archive_of(service) as archive:
         packed = datetime(*archive.infolist()[0].date_time, tzinfo=timezone.utc)
     before = parsedate_to_datetime(service.exports()[0].headers["Date"]) - packed
@@ -164,7 +166,7 @@ def member_time(service: Service) -> str:
 
 
 def export_headers(service: Service) -> str:
-    """How an archive is sent."""
+    """Return how an archive is sent: its type, its encoding, and whether its length is known."""
     headers = service.exports()[0].headers
     sent = "in chunks" if "Transfer-Encoding" in headers else "with its length"
     return (
@@ -173,7 +175,7 @@ def export_headers(service: Service) -> str:
 
 
 def clock(service: Service) -> str:
-    """Whether a response has the server's time."""
+    """Return whether a response has the server's time, and how far it is from this machine's."""
     response = service.get("2/events/list")
     if "Date" not in response.headers:
         return "no `Date`"
@@ -184,7 +186,7 @@ def clock(service: Service) -> str:
 
 
 def limit_headers(service: Service) -> str:
-    """The headers that speak of limits."""
+    """Return the names of the headers about limits."""
     headers = [service.exports()[0].headers, service.get("2/events/list").headers]
     names = {name.lower() for each in headers for name in each}
     found = sorted(name for name in names if re.search("limit|remaining|reset|retry", name))
@@ -192,7 +194,7 @@ def limit_headers(service: Service) -> str:
 
 
 def last_hours(service: Service) -> str:
-    """When an hour can be exported."""
+    """Return the statuses of the exports of two recent hours."""
     now = datetime.now(timezone.utc)
     statuses = []
     for hours in (2, 3):
@@ -203,7 +205,7 @@ def last_hours(service: Service) -> str:
 
 
 def event_type(service: Service) -> str:
-    """Where a request for an event type's properties names the type."""
+    """Return where a request for the properties of an event type must name the type."""
     kinds = service.rows("2/taxonomy/event", "data")
     path = "2/taxonomy/event-property"
     shared = service.get(path).text
@@ -217,7 +219,7 @@ def event_type(service: Service) -> str:
 
 
 def cohort_file(service: Service) -> str:
-    """The words of a cohort's job, and the form of its file."""
+    """Return the statuses of a cohort's job, and the form of its file."""
     cohorts = service.rows("3/cohorts", "cohorts")
     smallest = min(cohorts, key=lambda cohort: cohort.get("size") or sys.maxsize)
     job = service.get(f"5/cohorts/request/{smallest['id']}").json()["request_id"]
@@ -249,7 +251,7 @@ def cohort_file(service: Service) -> str:
 QUESTIONS: Mapping[str, Callable[[Service], str]] = {
     "an hour without data": words_without_data,
     "an export": redirect,
-    "two exports of an hour": same_bytes,
+    "two exports of an hour": same_members,
     "the container": container,
     "a member's name": member_name,
     "a member was packed": member_time,
@@ -263,7 +265,7 @@ QUESTIONS: Mapping[str, Callable[[Service], str]] = {
 
 
 def how_sent(response: requests.Response, service: Service) -> str:
-    """Whether a response is what was asked for or a redirect, without the name of the host."""
+    """Return whether a response is the requested content or a redirect, without the name of the host."""
     if not response.is_redirect:
         return "sent at once"
     host = urlsplit(response.headers["Location"]).netloc
@@ -276,32 +278,37 @@ def archive_of(service: Service) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(service.exports()[0].body))
 
 
-def lines_of(body: bytes) -> list[bytes]:
-    """The sorted lines of an archive."""
+def members_of(body: bytes) -> dict[str, bytes]:
+    """Return the members of an archive, still in gzip, by name."""
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        members = [gzip.decompress(archive.read(name)) for name in archive.namelist()]
-    return sorted(line for member in members for line in member.split(b"\n") if line)
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def lines_of(members: Mapping[str, bytes]) -> list[bytes]:
+    """Return the lines of all members, sorted."""
+    parts = map(gzip.decompress, members.values())
+    return sorted(line for part in parts for line in part.split(b"\n") if line)
 
 
 def masked(text: Any) -> str:
-    """A text of the service without what may be an id."""
+    """Return a text of the service without words that may be ids."""
     return re.sub(r"\S*\d\S*", "…", str(text))[:120]
 
 
 def table(service: Service, emulator: Service, name: str = "Amplitude") -> Iterator[str]:
-    """Yield the lines of the table, each as soon as its question has been answered."""
+    """Yield the lines of the table, each once its question is answered."""
     yield f"| question | the emulator says | {name} says | |"
     yield "| --- | --- | --- | --- |"
     for text, question in QUESTIONS.items():
-        thought = question(emulator)
+        expected = question(emulator)
         try:
             said = question(service)
-            verdict = "as we thought" if said == thought else "**otherwise**"
+            verdict = "as expected" if said == expected else "**differs**"
         except NotAskedError as missing:
             said, verdict = str(missing), "not asked"
-        except Exception as error:  # the response has a form that nobody thought of
-            said, verdict = f"something else ({type(error).__name__})", "**otherwise**"
-        yield f"| {text} | {thought} | {said} | {verdict} |"
+        except Exception as error:  # the response has a form that this question does not know
+            said, verdict = f"another form ({type(error).__name__})", "**differs**"
+        yield f"| {text} | {expected} | {said} | {verdict} |"
 
 
 def service_of(environment: Mapping[str, str], now: datetime) -> Service | None:

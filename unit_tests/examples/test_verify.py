@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from itertools import count
 
 import pytest
 
@@ -10,6 +11,7 @@ from emulator import Emulator, Fault, Project
 from emulator.cohorts import make_cohorts
 from emulator.event import EVENT_TYPES
 from examples import verify
+from unit_tests.conftest import NOW
 from unit_tests.support.protocol import error_body
 
 LIVE = verify.service_of(os.environ, datetime.now(timezone.utc))
@@ -23,20 +25,20 @@ if LIVE:
 
 @pytest.fixture
 def here() -> Iterator[verify.Service]:
-    """The emulator whose answers are what we think."""
+    """The emulator whose answers are expected."""
     with Emulator(Project(seed=1, start="2023-12-31T00:00:00Z")) as emulator:
         yield verify.emulated(emulator)
 
 
 @pytest.fixture
 def other() -> Iterator[Emulator]:
-    """An emulator in Amplitude's place."""
+    """An emulator instead of Amplitude."""
     with Emulator(Project(seed=2, start="2023-12-31T00:00:00Z")) as emulator:
         yield emulator
 
 
 def rows(service: verify.Service, emulator: verify.Service) -> dict[str, tuple[str, str]]:
-    """By question, what the service says and what that is held to be."""
+    """By question, the answer of the service and the verdict on it."""
     _, _, *lines = verify.table(service, emulator)
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     return {question: (said, verdict) for question, _, said, verdict in cells}
@@ -56,13 +58,13 @@ def test_amplitude_answers_as_the_emulator_does(
     assert said == ask(here)
 
 
-def test_all_is_as_we_thought_where_an_emulator_is_asked() -> None:
+def test_an_emulator_answers_as_another_one() -> None:
     notice, empty, *table = verify.report({})
 
     assert "are not set: asking another emulator" in notice
     assert empty == ""
     assert len(table) == 2 + len(verify.QUESTIONS)
-    assert all(line.endswith("| as we thought |") for line in table[2:])
+    assert all(line.endswith("| as expected |") for line in table[2:])
 
 
 def test_with_keys_the_project_is_asked(other: Emulator) -> None:
@@ -75,7 +77,7 @@ def test_with_keys_the_project_is_asked(other: Emulator) -> None:
     header, _, *table = verify.report(environment)
 
     assert header == "| question | the emulator says | Amplitude says | |"
-    assert all(line.endswith("| as we thought |") for line in table)
+    assert all(line.endswith("| as expected |") for line in table)
     assert other.requests
 
 
@@ -122,7 +124,7 @@ def test_nothing_in_the_table_is_a_key_a_record_a_name_or_an_id(
         (
             "an hour without data",
             Fault(hour=verify.NO_DATA, status=404, body=b"<html>"),
-            "something else (JSONDecodeError)",
+            "another form (JSONDecodeError)",
         ),
         (
             "an export",
@@ -136,7 +138,7 @@ def test_nothing_in_the_table_is_a_key_a_record_a_name_or_an_id(
         ),
     ],
 )
-def test_what_is_otherwise_is_said_and_marked(
+def test_an_answer_that_differs_is_shown_and_marked(
     here: verify.Service, other: Emulator, question: str, fault: Fault, said: str
 ) -> None:
     other.faults.append(fault)
@@ -144,10 +146,32 @@ def test_what_is_otherwise_is_said_and_marked(
     answer = verify.table(verify.emulated(other), here)
 
     line = next(line for line in answer if line.startswith(f"| {question} |"))
-    assert line.endswith(f"| {said} | **otherwise** |")
+    assert line.endswith(f"| {said} | **differs** |")
 
 
-def test_what_a_plan_or_a_project_has_not_is_not_asked(here: verify.Service) -> None:
+@pytest.mark.parametrize(
+    ("repack", "said"),
+    [(False, "the same members"), (True, "the same lines in other members")],
+)
+def test_exports_that_are_packed_in_different_seconds_have_the_same_members(
+    repack: bool, said: str
+) -> None:
+    seconds = count()
+    project = Project(
+        start="2023-12-31T00:00:00Z",
+        clock=lambda: NOW + timedelta(seconds=next(seconds)),
+        repack=repack,
+    )
+    with Emulator(project) as emulator:
+        service = verify.emulated(emulator)
+
+        assert verify.same_members(service) == said
+        assert len({export.body for export in service.exports()}) == 2
+
+
+def test_a_question_about_a_part_that_the_plan_or_project_lacks_is_not_asked(
+    here: verify.Service,
+) -> None:
     with Emulator(Project(seed=2, start="2024-01-03T00:00:00Z"), plan="starter") as small:
         found = rows(verify.emulated(small), here)
 
