@@ -1,12 +1,14 @@
-"""Find what the CDK silently accepts: keys it does not know, unused parts, streams described by half.
+"""Find what the CDK accepts in silence: unknown keys, unused parts, half-described streams, two defaults.
 
 Prints one sentence per finding, with its place in the manifest; exits with 1 if there is any.
 """
 
+import ast
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -19,6 +21,8 @@ from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import 
 
 import source_amplitude.process.source  # noqa: F401 - registers the components by the manifest's name
 from tools.schemas import MANIFEST, with_schemas
+
+Schema = Mapping[str, Any]
 
 COMPONENTS = yaml.safe_load(
     resources.files("airbyte_cdk.sources.declarative")
@@ -62,8 +66,10 @@ def lint(text: str) -> Iterator[str]:
         yield f"{error}; correct the reference."
         return
     # A shared part occurs once for each of its users; one finding is enough.
-    yield from dict.fromkeys(keys(resolved, COMPONENTS, set()))
+    components = components_in(resolved, COMPONENTS)
+    yield from dict.fromkeys(fault for part in components for fault in faults_of(part))
     yield from misnamed(manifest)
+    yield from defaults(manifest)
     for stream in resolved["streams"]:
         for part in stream.get("streams", [stream]):
             yield from half_described(part)
@@ -96,7 +102,29 @@ def misnamed(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"definitions.{name}: its schema_loader is `{loader}`; use `#/schemas/{name}`."
 
 
-def alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def defaults(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options whose default in `spec` is another where the option is null or missing.
+
+    `config_normalization_rules` fill in the default of an option that is null, and templates say what a
+    missing option means: `config.get('lookback_hours', 6)` or `config.get('project_timezone') or 'UTC'`.
+    """
+    rules = manifest["spec"]["config_normalization_rules"]["transformations"]
+    fields = [field for rule in rules for field in rule["fields"]]
+    of_null = {field["path"][0]: field["value"] for field in reversed(fields)}
+    parts = {name: part for name, part in manifest.items() if name not in ("spec", "schemas")}
+    text = json.dumps(parts)
+    for name, option in manifest["spec"]["connection_specification"]["properties"].items():
+        if "default" not in option:
+            continue
+        where, default = f"spec: the default of `{name}`", option["default"]
+        if (filled := of_null.get(name)) != str(default):
+            yield f"{where} is {default!r}, and {filled!r} in config_normalization_rules; correct one."
+        for literal in re.findall(rf"config\.get\('{name}'(?:, |\) or )('[^']*'|\w+)", text):
+            if ast.literal_eval(literal) != default:
+                yield f"{where} is {default!r}, and {literal} in a template; correct one."
+
+
+def alternatives(schema: Schema) -> Iterator[Schema]:
     """Yield the schemas that a value may follow, with references between them resolved."""
     if "$ref" in schema:
         schema = COMPONENTS["definitions"][schema["$ref"].rpartition("/")[2]]
@@ -108,59 +136,142 @@ def alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from alternatives(choice)
 
 
-def keys(node: Any, schema: Mapping[str, Any], fields_within: set[str]) -> Iterator[str]:
-    """Yield the keys of a component, and of those in it, that are unknown, deprecated or unused.
+@dataclass(frozen=True)
+class Component:
+    """A mapping of the manifest as the CDK reads it, and the components in it.
 
-    Adds the names of all these components' fields to `fields_within`.
+    `candidates` are the component schemas that its place allows, `schema` the one that it follows; None if
+    no candidate has its type. `fields` has the schema of each key that it may have; None if it is a custom
+    component whose class does not exist.
     """
+
+    node: Mapping[Any, Any]
+    candidates: list[Schema]
+    schema: Schema | None
+    fields: Mapping[str, Any] | None
+    parts: list["Component"]
+
+    @property
+    def kind(self) -> str | None:
+        """What its `type` says."""
+        return self.node.get("type")
+
+    def names(self) -> set[str]:
+        """Return the names of its fields and of the fields of all components in it."""
+        within = (part.names() for part in self.parts)
+        return set(self.fields or () if self.schema else ()).union(*within)
+
+
+def components_in(value: Any, schema: Schema) -> Iterator[Component]:
+    """Yield the outermost components in a value of the manifest that follows a schema."""
+    if isinstance(value, list):
+        items = [choice["items"] for choice in alternatives(schema) if "items" in choice]
+        for item in value:
+            yield from components_in(item, {"anyOf": items})
+    elif isinstance(value, dict):
+        yield component_of(value, schema)
+
+
+def component_of(node: Mapping[Any, Any], schema: Schema) -> Component:
+    """Return a mapping that follows a schema as a component."""
     choices = list(alternatives(schema))
-    if isinstance(node, list):
-        items = {"anyOf": [choice["items"] for choice in choices if "items" in choice]}
-        for item in node:
-            yield from keys(item, items, fields_within)
-    if not isinstance(node, dict):
-        return
-    components = [choice for choice in choices if "properties" in choice]
-    kind = node.get("type")
-    if kind and any("type" in component["properties"] for component in components):
-        known = [c for c in components if kind in c["properties"].get("type", {}).get("enum", ())]
-        if not known:
-            yield f"{place(node, 'type')}: {kind} is not allowed here."
+    # A custom component's own field may be any mapping, and need not be a component.
+    free = schema is ANY and "type" not in node
+    candidates = [] if free else [choice for choice in choices if "properties" in choice]
+    chosen = schema_of_type(node.get("type"), candidates)
+    if chosen:
+        fields = fields_of(node, chosen)
     else:
-        known = components if len(components) == 1 else []
-        if len(components) > 1 and schema is not ANY:
-            yield f"{place(node)}: it has no `type` to check its keys against; add one."
-    if not known:
         values = [choice.get("additionalProperties") for choice in choices]
         alike = {"anyOf": [value for value in values if isinstance(value, dict)]}
-        for value in node.values():
-            yield from keys(value, alike, fields_within)
+        fields = dict.fromkeys(node, alike)
+    parts = [
+        part
+        for key, value in node.items()
+        if fields is not None and key != "$parameters"
+        for part in components_in(value, fields.get(key, {}))
+    ]
+    return Component(node, candidates, chosen, fields, parts)
+
+
+def schema_of_type(kind: str | None, candidates: list[Schema]) -> Schema | None:
+    """Return the candidate of a type, or the only candidate if types do not matter."""
+    if kind and any("type" in candidate["properties"] for candidate in candidates):
+        kinds = (
+            candidate["properties"].get("type", {}).get("enum", ()) for candidate in candidates
+        )
+        return next((c for c, of in zip(candidates, kinds, strict=True) if kind in of), None)
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def fields_of(node: Mapping[Any, Any], schema: Schema) -> dict[str, Any] | None:
+    """Return the schemas of a component's keys; None if it is custom and its class does not exist."""
+    fields: dict[str, Any] = schema["properties"]
+    if "class_name" not in fields:
+        return fields
+    try:
+        hints = hints_of(node["class_name"])
+    except (KeyError, ImportError, AttributeError):
+        return None
+    fields = {**dict.fromkeys(hints, ANY), **fields}
+    if node.get("type") == "CustomRetriever":  # the stream reads its router there
+        fields["partition_router"] = ANY
+    return fields
+
+
+def faults_of(component: Component) -> Iterator[str]:
+    """Yield the findings in a component and in those within it."""
+    for find in (mistyped, without_class, unknown_keys, deprecated_keys, unused_parameters):
+        yield from find(component)
+    for part in component.parts:
+        yield from faults_of(part)
+
+
+def mistyped(component: Component) -> Iterator[str]:
+    """Yield that a component's type is missing, not allowed or deprecated."""
+    node, kind = component.node, component.kind
+    if component.schema:
+        if component.schema.get("deprecated"):
+            yield deprecated(f"{place(node, 'type')}: {kind}", component.schema)
+    elif kind and any("type" in candidate["properties"] for candidate in component.candidates):
+        yield f"{place(node, 'type')}: {kind} is not allowed here."
+    elif len(component.candidates) > 1:
+        yield f"{place(node)}: it has no `type` to check its keys against; add one."
+
+
+def without_class(component: Component) -> Iterator[str]:
+    """Yield that a custom component's class does not exist."""
+    if component.fields is None:
+        yield f"{place(component.node)}: its `class_name` names no class; correct it."
+
+
+def unknown_keys(component: Component) -> Iterator[str]:
+    """Yield the keys that a component does not have, which the CDK ignores."""
+    if not component.schema or component.fields is None:
         return
-    fields = known[0]["properties"]
-    if known[0].get("deprecated"):
-        yield deprecated(f"{place(node, 'type')}: {kind}", known[0])
-    if "class_name" in fields:
-        try:
-            hints = hints_of(node["class_name"])
-        except (KeyError, ImportError, AttributeError):
-            yield f"{place(node)}: its `class_name` names no class; correct it."
-            return
-        fields = {**dict.fromkeys(hints, ANY), **fields}
-        if kind == "CustomRetriever":  # the stream's, which reads it there
-            fields["partition_router"] = ANY
-    within = set(fields)
-    for key, value in node.items():
-        if key == "$parameters":
-            continue
-        if key not in fields:
-            yield f"{key.place}: {kind or 'this part'} has no such key, and the CDK ignores it."
-        elif fields[key].get("deprecated"):
-            yield deprecated(f"{key.place}: it", fields[key])
-        yield from keys(value, fields.get(key, {}), within)
-    for key in node.get("$parameters", {}):
-        if key not in within and not re.search(rf"parameters\W+(get\W+)?{key}\b", json.dumps(node)):
+    for key in component.node:
+        if key != "$parameters" and key not in component.fields:
+            kind = component.kind or "this part"
+            yield f"{key.place}: {kind} has no such key, and the CDK ignores it."
+
+
+def deprecated_keys(component: Component) -> Iterator[str]:
+    """Yield the keys that the CDK calls deprecated."""
+    if not component.schema or component.fields is None:
+        return
+    for key in component.node:
+        if (field := component.fields.get(key, {})).get("deprecated"):
+            yield deprecated(f"{key.place}: it", field)
+
+
+def unused_parameters(component: Component) -> Iterator[str]:
+    """Yield the parameters that neither a field nor a template in the component uses."""
+    if not component.schema or component.fields is None:
+        return
+    names, text = component.names(), json.dumps(component.node)
+    for key in component.node.get("$parameters", {}):
+        if key not in names and not re.search(rf"parameters\W+(get\W+)?{key}\b", text):
             yield f"{key.place}: nothing uses this parameter; remove it."
-    fields_within |= within
 
 
 def hints_of(class_name: str) -> Mapping[str, Any]:

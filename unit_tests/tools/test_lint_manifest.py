@@ -1,11 +1,18 @@
 """The linter: each fault that the CDK accepts in silence, planted in a copy of the manifest, is named."""
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from source_amplitude.extensions.dashboards.segmentations import SEGMENTATION
+from source_amplitude.extensions.times import BEGINNING_OF_DATA
+from tools.docs import strings
 from tools.lint_manifest import lint
 from tools.schemas import MANIFEST
 
@@ -118,6 +125,26 @@ def test_the_manifest_has_no_fault() -> None:
             "streams.active_users: its schema lacks its cursor `day`",
         ),
         (
+            'path: [lookback_hours], value: "6"',
+            'path: [lookback_hours], value: "7"',
+            "spec: the default of `lookback_hours` is 6, and '7' in config_normalization_rules",
+        ),
+        (
+            "          - { type: AddedFieldDefinition, path: [data_region], value: Standard Server }\n",
+            "",
+            "spec: the default of `data_region` is 'Standard Server', and None in",
+        ),
+        (
+            "config.get('request_time_range', 24)",
+            "config.get('request_time_range', 12)",
+            "spec: the default of `request_time_range` is 24, and 12 in a template",
+        ),
+        (
+            "config.get('project_timezone') or 'UTC'",
+            "config.get('project_timezone') or 'CET'",
+            "spec: the default of `project_timezone` is 'UTC', and 'CET' in a template",
+        ),
+        (
             '"Id of the',
             '"ID of the',
             "schemas: they differ from schemas/*.json; run `make schemas`.",
@@ -130,6 +157,48 @@ def test_a_fault_is_named_in_a_sentence_with_its_place(good: str, bad: str, find
     findings = list(lint(TEXT.replace(good, bad)))
 
     assert [found for found in findings if finding in found], findings
+
+
+def test_data_begins_on_the_same_day_in_the_manifest_and_in_python() -> None:
+    manifest = yaml.safe_load(TEXT)
+    del manifest["schemas"]
+    words = [*texts(manifest)]
+    for path in (ROOT / "source_amplitude").rglob("*.py"):
+        words += strings(path)
+    dates = {date for text in words for date in re.findall(r"\b\d{4}-\d\d-\d\d", text)}
+
+    (earlier,) = (
+        re.findall(r"regex_search\( ?'(.+?)'\)", text) for text in words if "_search" in text
+    )
+    pattern = earlier[0].replace("\\\\", "\\")
+    year = int(BEGINNING_OF_DATA[:4])
+
+    assert dates - {"9999-01-01"} == {BEGINNING_OF_DATA[:10]}
+    assert re.search(pattern, f"{year - 1}-12-31T23:59:59Z")
+    assert not re.search(pattern, BEGINNING_OF_DATA)
+
+
+def test_a_segmentation_has_the_defaults_of_the_spec() -> None:
+    spec = yaml.safe_load(TEXT)["spec"]["connection_specification"]["properties"]
+    fields = spec["segmentations"]["items"]["properties"]
+
+    assert {name: fields[name].get("default") for name in SEGMENTATION} == {
+        **SEGMENTATION,
+        "group_by": None,
+    }
+
+
+def texts(value: Any) -> Iterator[str]:
+    """The strings of a manifest, without examples."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name != "examples":
+                yield from texts(item)
 
 
 def test_a_shared_fault_is_named_once() -> None:
