@@ -1,20 +1,38 @@
 """What the routes share: the project, its plan and what it has spent."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from emulator.limits import COHORT_DOWNLOADS, DASHBOARD, DELETIONS, TAXONOMY, Budget
 from emulator.messages import ApiError, Request
 from emulator.project import Project
 
-if TYPE_CHECKING:
-    from emulator.cohorts import CohortJob
-
+POLLS = 2
+"""Status requests after which the job of a cohort's download is completed."""
 PLANS = {
     "enterprise": {"annotations", "cohorts", "taxonomy"},
     "growth": {"annotations", "cohorts"},
     "starter": set(),
 }
+
+
+@dataclass
+class CohortJob:
+    """The download of a cohort: its properties, the status requests so far, and the links to its file.
+
+    `links` has for each signed address of the file when it expires, in epoch seconds.
+    """
+
+    id: str
+    cohort: str
+    properties: list[str]
+    polls: int = 0
+    links: list[float] = field(default_factory=list)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the file can be downloaded."""
+        return self.polls >= POLLS
 
 
 class Api:

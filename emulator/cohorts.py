@@ -4,36 +4,14 @@ import csv
 import gzip
 import io
 import random
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from emulator.api import Api
+from emulator.api import Api, CohortJob
 from emulator.limits import COHORT_DOWNLOADS, COHORT_JOBS, too_many
 from emulator.messages import ApiError, Request, Response, json_response
 
 SIGNED_SECONDS = 60
-POLLS = 2
-"""Status requests after which a job is completed."""
-
-
-@dataclass
-class CohortJob:
-    """One download: whose members, with which properties, and how far it is.
-
-    `links` are the signed addresses of its file: when each ends, epoch seconds.
-    """
-
-    id: str
-    cohort: str
-    properties: list[str]
-    polls: int = 0
-    links: list[float] = field(default_factory=list)
-
-    @property
-    def completed(self) -> bool:
-        """Whether the file can be had."""
-        return self.polls >= POLLS
 
 
 def cohorts(api: Api, request: Request) -> Response:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import requests
 
 from emulator import Emulator
-from emulator.cohorts import POLLS
+from emulator.api import POLLS
 from unit_tests.emulator.conftest import Clock, get
 
 
