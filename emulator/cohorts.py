@@ -3,14 +3,17 @@
 import csv
 import gzip
 import io
+import json
 import random
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from emulator.api import Api, CohortJob
 from emulator.limits import COHORT_DOWNLOADS, COHORT_JOBS, too_many
 from emulator.messages import ApiError, Request, Response, json_response
 
+COHORTS = Path(__file__).with_name("cohorts.json").read_text()
 SIGNED_SECONDS = 60
 
 
@@ -125,61 +128,8 @@ def _s3_error(status: int, code: str, message: str) -> Response:
 
 
 def make_cohorts(app: int) -> list[dict[str, Any]]:
-    """The discoverable cohorts, with every field that was recorded."""
-    return [
-        _make_cohort(app, 0, "k3v9t2a", "Nobody yet"),
-        _make_cohort(app, 1, "p81xq0z", "Paying"),
-        _make_cohort(app, 2, "zz7a1b2", "Paying"),  # names are not unique
-    ]
+    """Return the discoverable cohorts of a project, with every field that was recorded.
 
-
-def _make_cohort(app: int, number: int, name: str, title: str) -> dict[str, Any]:
-    sync: dict[str, Any] = {
-        "target": "Braze",
-        "frequency": "hourly",
-        "last_successful": "2023-05-01T10:00:00+00:00",
-        "last_failure": None,
-        "params": {},
-    }
-    clause = {"negated": False, "orClauses": [{"type": "event", "type_value": "_active"}]}
-    return {
-        "appId": app,
-        "archived": number == 2,
-        "definition": {
-            "version": 3,
-            "countGroup": {"name": "User", "is_computed": False},
-            "cohortType": "UNIQUES",
-            "andClauses": [clause],
-            "referenceFrameTimeParams": {},
-            "orClauses": [[clause]],
-        },
-        "description": "People who paid" if number else None,
-        "finished": number > 0,
-        "id": name,
-        "name": title,
-        "published": True,
-        "type": "redshift",
-        "lastMod": 1_679_000_000 + number,
-        "createdAt": 1_665_697_229 if number else None,
-        "lastComputed": 1_684_000_000 + number if number else None,
-        "hidden": False,
-        "metadata": ["growth"] if number else None,
-        "view_count": 3 if number else None,
-        "popularity": number if number else None,
-        "last_viewed": 1_684_100_000 if number else None,
-        "chart_id": None,
-        "edit_id": None,
-        "is_predictive": False,
-        "is_official_content": False,
-        "location_id": None,
-        "shortcut_ids": [],
-        "per_app_metadata": None,
-        "cohort_definition_type": None,
-        "cohort_output_type": "UNIQUES",
-        "is_generated_content": False,
-        "owners": ["ana@example.com"] if number else ["amp"],
-        "viewers": [],
-        # Null until it has been computed.
-        "size": 120 * number if number else None,
-        "syncMetadata": [sync] if number else [],
-    }
+    One has not been computed yet, and two have the same name.
+    """
+    return [{"appId": app, **cohort} for cohort in json.loads(COHORTS)]

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from datetime import date, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from emulator.api import Api
@@ -16,6 +17,7 @@ GROUP_BY_COST = 4
 SESSIONS_COST = 4
 EVENT_PROPERTIES = ("screen", "step", "coupon", "$revenue")
 BINS_MS = (0, 3_000, 10_000, 30_000, 60_000, 180_000, 600_000, 1_800_000, 3_600_000, 86_400_000)
+QUERY_DATA = Path(__file__).with_name("query.json").read_text()
 UNITS_MS = {"hours": 3_600_000, "minutes": 60_000, "seconds": 1_000}
 
 
@@ -222,7 +224,8 @@ def lengths(api: Api, request: Request) -> Response:
 def event_list(api: Api, request: Request) -> Response:
     """The event types with this week's totals."""
     api.spend(request, "dashboard", 1)
-    query = {name: _query_data(api)[name] for name in EVENT_LIST_QUERY_DATA}
+    query = _query_data(api)
+    query = {name: query[name] for name in EVENT_LIST_QUERY_DATA}
     return json_response({"data": _event_list(), **query})
 
 
@@ -270,75 +273,15 @@ EVENT_LIST_QUERY_DATA = (
 
 
 def _query_data(api: Api) -> dict[str, Any]:
-    """What Amplitude sends beside `data`: how a query was computed; it differs at each request."""
+    """Return what Amplitude sends beside `data`: how a query was computed; it differs at each request."""
     now = int(api.project.now().timestamp() * 1000)
-    query = {
-        "cacheFreshness": "FRESH",
-        "throttleTime": 0,
-        "novaCost": 12,
-        "minSampleRate": 1.0,
-        "realtimeDataMissing": False,
-        "missedCacheAndNotComputed": False,
-        "prunedResult": False,
-        "hitChunkGroupByLimit": False,
-        "novaRequestDuration": 30,
-        "novaRuntime": 10,
-        "costMetadata": {"eventsInTimeRange": 8, "cpuTime": 20_000},
-        "qtsMetadata": {"qtsRate": 1, "numUsers": 0},
-    }
     number = f"{now % 36**6:010x}"
-    return {
-        "timeComputed": now - 12_000,
-        "wasCached": True,
-        "allQueriesCached": True,
-        "wasDatasetCacheHit": False,
-        **query,
-        "transformationIds": [],
-        "backend": "novaV2",
-        "timedOutRealtimeData": False,
-        "realtimeProcessLag": {
-            "min": 330_000,
-            "max": 350_000,
-            "p50": 339_000.1234567891,
-            "p75": 340_000.1234567891,
-            "p95": 345_000.1234567891,
-            "count": 150,
-        },
-        "partialMergedAndNewUserInformation": False,
-        "subcluster": 4,
-        "millisSinceComputed": 12_000,
-        "earliestServerReceivedTime": 2**63 - 1,
-        "queryIds": [number],
-        "numQueries": 1,
-        "numDistinctQueries": 1,
-        "novaRequestStartAndEndTimes": [[now, now + 30]],
-        "perQueryMetadata": [
-            {
-                "queryId": number,
-                "queryType": "QUERY_GRAPH",
-                "cached": True,
-                **query,
-                "externalDataMissing": False,
-                "timedOutRealtime": False,
-                "requestFreshness": "FRESH",
-            }
-        ],
-        "prunedAmpIds": [],
-        "prunedApps": [],
-        "potentialCacheMissAnomaly": False,
-        "dacResolutionStartAndEndTimes": [],
-        "dacResolutionDuration": 0,
-        "crossCacheMetadata": {"crossCache": False, "offset": 0, "cdcRunTime": 0},
-        "potentialCDCHit": False,
-        "longTimeRangeQuery": False,
-        "timeRangeSplitCount": 0,
-        "isPeriodOverPeriod": False,
-        "wasStreamed": False,
-        "datasetPhaseTimings": {
-            "single time range": {"max_time": 400, "min_time": 400, "all_timings": [400]}
-        },
-        "containsCohorts": False,
-    }
+    data: dict[str, Any] = json.loads(QUERY_DATA)
+    data["timeComputed"] = now - data["millisSinceComputed"]
+    data["novaRequestStartAndEndTimes"] = [[now, now + data["novaRequestDuration"]]]
+    data["queryIds"] = [number]
+    data["perQueryMetadata"][0]["queryId"] = number
+    return data
 
 
 def _event_list() -> list[dict[str, Any]]:
