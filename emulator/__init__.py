@@ -46,7 +46,8 @@ Not emulated:
 
 from emulator.faults import Fault
 from emulator.messages import Request
+from emulator.options import Cohorts, Dashboards, Export
 from emulator.project import Project
 from emulator.server import Emulator
 
-__all__ = ["Emulator", "Fault", "Project", "Request"]
+__all__ = ["Cohorts", "Dashboards", "Emulator", "Export", "Fault", "Project", "Request"]

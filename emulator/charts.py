@@ -57,7 +57,7 @@ def _segmentation(project: Project, days: list[date]) -> list[Row]:
 def _segmentation_by_country(project: Project, days: list[date]) -> list[Row]:
     rows: list[Row] = [
         ["All Users", country, *(project.statistics(day)[country] for day in days)]
-        for country in project.countries
+        for country in project.dashboards.countries
     ]
     return [["Segment", "country", *map(str, days)], *rows]
 

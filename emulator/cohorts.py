@@ -57,9 +57,9 @@ def download_status(api: Api, _request: Request, number: str) -> Response:
     api.require("cohorts")
     job = _find_job(api, number)
     job.polls += 1
-    if job.completed and api.project.downloads_compute:
+    if job.completed and api.project.cohorts.downloads_compute:
         api.project.computed[job.cohort] = int(api.project.now().timestamp())
-    state, status = ("JOB COMPLETED", 200) if job.completed else (api.project.cohort_status, 202)
+    state, status = ("JOB COMPLETED", 200) if job.completed else (api.project.cohorts.status, 202)
     data = {"request_id": job.id, "cohort_id": job.cohort, "async_status": state}
     return json_response(data, status)
 
@@ -94,9 +94,9 @@ def signed_file(api: Api, request: Request, number: str, link: str) -> Response:
         values = ("team, yearly" for _ in job.properties)
         table.writerow([identity, user, *(identity for _ in again), *values])
     content = body.getvalue().encode()
-    if api.project.cohort_files == "plain":
+    if api.project.cohorts.files == "plain":
         return Response(content, 200, "text/csv")
-    labels = {"Content-Encoding": "gzip"} if api.project.cohort_files == "gzip" else {}
+    labels = {"Content-Encoding": "gzip"} if api.project.cohorts.files == "gzip" else {}
     return Response(gzip.compress(content, mtime=0), 200, "text/csv", labels)
 
 

@@ -80,7 +80,11 @@ def segmentation(api: Api, request: Request) -> Response:
         raise _invalid("Unable to create definition from arguments")
     for _, groups in events:
         for group in groups:
-            known = EVENT_PROPERTIES if group.get("type") == "event" else api.project.properties
+            known = (
+                EVENT_PROPERTIES
+                if group.get("type") == "event"
+                else api.project.dashboards.properties
+            )
             if group["value"] not in known:
                 raise _invalid(f"Invalid {group.get('type')} property {group['value']}")
     groups = _groups(api, request)
@@ -111,7 +115,7 @@ def largest(figures: dict[str, list[Any]], most: int) -> dict[str, list[Any]]:
 def _groups(api: Api, request: Request) -> list[str]:
     groups = request.query.get("g", [])
     for group in groups:
-        if group not in api.project.properties:
+        if group not in api.project.dashboards.properties:
             raise _invalid(f"Invalid user property {group}")
     return groups
 
@@ -145,12 +149,12 @@ def _table(
         rows = shown.values()
         series.append([max(values) + (sum(values) - max(values)) // 3 for values in rows])
     names = [*figures]
-    if project.cut_buckets:
+    if project.dashboards.cut_buckets:
         buckets[0] = days[0]
     texts = [str(bucket) for bucket in buckets]
     if not any(project.has_data(day) for day in days):
         series, names = [], []
-        texts = [] if project.empty_tables == "bare" else texts
+        texts = [] if project.dashboards.empty_tables == "bare" else texts
     return {"xValues": texts, "series": series, "seriesLabels": names}
 
 
@@ -176,9 +180,9 @@ def _averages(
         "seriesMeta": [{"segmentIndex": 0, "sessionIndex": 0}],
         "xValues": [f"{day}T00:00:00" for day in days],
     }
-    if project.empty_tables and not any(project.has_sessions(day) for day in days):
+    if project.dashboards.empty_tables and not any(project.has_sessions(day) for day in days):
         data.update(series=[], seriesCollapsed=[], seriesMeta=[])
-        if project.empty_tables == "bare":
+        if project.dashboards.empty_tables == "bare":
             data["xValues"] = []
     return json_response({"data": data, **_query_data(api)})
 
@@ -210,7 +214,7 @@ def lengths(api: Api, request: Request) -> Response:
             "seriesCollapsed": [[{"setId": "", "value": sum(counts)}]],
         }
     else:
-        bins = labels if api.project.empty_tables == "days" else []
+        bins = labels if api.project.dashboards.empty_tables == "days" else []
         data = {
             "series": [],
             "seriesMeta": [],

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 from itertools import count
@@ -12,6 +12,7 @@ import pendulum
 
 from emulator.archive import gzip_member, zip_archive
 from emulator.event import event
+from emulator.options import Cohorts, Dashboards, Export
 
 HOUR = timedelta(hours=1)
 SETTLED = timedelta(hours=3)
@@ -20,13 +21,6 @@ FIGURES_SETTLE_AFTER = timedelta(days=2)
 """How long after its end a day's figures still grow, because events arrive late."""
 INITIAL_SHARE = 0.6
 """The share of a day's final figure that shows when the day begins."""
-
-PROPERTIES = (
-    *("version", "country", "city", "region", "DMA", "language", "platform", "os", "device"),
-    *("device_type", "start_version", "paying", "gp:plan"),
-)
-"""User properties that a dashboard groups by."""
-COUNTRIES = ("Germany", "India", "Japan", "United Kingdom", "United States", "(none)")
 
 
 def utc_now() -> datetime:
@@ -41,34 +35,13 @@ class Project:
         seed: two projects with the same seed and start hold the same data.
         start: the first moment with data, UTC.
         events_per_hour, members_per_hour: the size of the export.
-        timezone: where the dashboards' days begin.
-        clock: the time, aware; the wall clock when absent.
-        late_hours: hours late that an hour (`20240101T05`) becomes exportable.
-        late_members: the same for one member `(hour, number)`.
-        empty_hours: hours without events.
-        grow: hours for which a member `(hour, number)` that is exportable holds only the first half of its
-            lines; the others follow.
-        rewrite: hours after which a member is changed: its first event has another property.
-        repack: whether each request packs the same lines in another form: gzip level, time and file name,
-            order of the members, and the numbers in their names.
-        gzip_streams: how many gzip streams a member consists of.
-        hourly_from: the first day whose files are by hour; before it a file holds a whole day, whatever hours
-            are asked for, and its name has no hour.
-        countries: where users are.
-        sessions: whether users have sessions; without, averages are zeros.
-        properties: user properties that dashboards can be grouped by; some projects have no country.
-        week_begins: the first day of a week, 0 for Monday to 6 for Sunday.
-        cut_buckets: whether the label of a week or month that a query cuts is its first day within the query.
-        empty_tables: how dashboards answer a range without data. `days` has all days (or bins) and no series,
-            `bare` has neither; None is as recorded: users with days, averages with zeros, lengths bare.
-        cohort_files: how the file of a cohort's members is sent: `gzip` with its `Content-Encoding`,
-            `unlabelled` gzip without it, or `plain`.
-        cohort_status: the status word of a job that is not completed.
-        downloads_compute: whether a download computes its cohort, as it seems to do live.
+        timezone: the IANA name of the zone in which the dashboards' days begin.
+        clock: returns the time, with its zone; the wall clock if it is None.
+        export, dashboards, cohorts: options of the APIs of these names.
         event_type_in: where the list of event properties looks for an event type: `form`, `query`.
 
-    `computed` and `edited` are the times, by id and in seconds since 1970, at which cohorts were
-    computed and edited since the project began.
+    `computed` and `edited` map the ids of cohorts to the times, in epoch seconds, at which they were computed
+    and edited since the project began.
     """
 
     def __init__(
@@ -80,23 +53,9 @@ class Project:
         members_per_hour: int = 2,
         timezone: str = "UTC",
         clock: Callable[[], datetime] | None = None,
-        late_hours: Mapping[str, int] | None = None,
-        late_members: Mapping[tuple[str, int], int] | None = None,
-        empty_hours: set[str] | None = None,
-        grow: Mapping[tuple[str, int], int] | None = None,
-        rewrite: Mapping[tuple[str, int], int] | None = None,
-        repack: bool = False,
-        gzip_streams: int = 1,
-        hourly_from: str = "2014-11-12",
-        countries: Sequence[str] = COUNTRIES,
-        sessions: bool = True,
-        properties: Sequence[str] = PROPERTIES,
-        week_begins: int = 0,
-        cut_buckets: bool = False,
-        empty_tables: Literal["days", "bare"] | None = None,
-        cohort_files: Literal["gzip", "unlabelled", "plain"] = "gzip",
-        cohort_status: str = "JOB INPROGRESS",
-        downloads_compute: bool = True,
+        export: Export | None = None,
+        dashboards: Dashboards | None = None,
+        cohorts: Cohorts | None = None,
         event_type_in: Sequence[Literal["form", "query"]] = ("form",),
     ) -> None:
         self.seed = seed
@@ -105,26 +64,12 @@ class Project:
         self.members_per_hour = members_per_hour
         self.timezone = pendulum.timezone(timezone)
         self.now = clock or utc_now
-        self.late_hours = dict(late_hours or {})
-        self.late_members = dict(late_members or {})
-        self.empty_hours = set(empty_hours or ())
-        self.grow = dict(grow or {})
-        self.rewrite = dict(rewrite or {})
-        self.repack = repack
-        self.gzip_streams = gzip_streams
-        self.hourly_from = date.fromisoformat(hourly_from)
-        self.countries = tuple(countries)
-        self.sessions = sessions
-        self.properties = tuple(properties)
-        self.week_begins = week_begins
-        self.cut_buckets = cut_buckets
-        self.empty_tables = empty_tables
-        self.cohort_files = cohort_files
-        self.cohort_status = cohort_status
-        self.downloads_compute = downloads_compute
+        self.export = export or Export()
+        self.dashboards = dashboards or Dashboards()
+        self.cohorts = cohorts or Cohorts()
+        self.event_type_in = event_type_in
         self.computed: dict[str, int] = {}
         self.edited: dict[str, int] = {}
-        self.event_type_in = tuple(event_type_in)
         self.app = 400_000 + seed
         self._packings = count(1)
         self._members = lru_cache(maxsize=2048)(self.members)
@@ -134,7 +79,7 @@ class Project:
     def events(self, hour: datetime) -> list[dict[str, Any]]:
         """All events uploaded in an hour, as the export spells them."""
         key = f"{hour:%Y%m%dT%H}"
-        if hour < self.start or key in self.empty_hours:
+        if hour < self.start or key in self.export.empty_hours:
             return []
         chance = random.Random(f"{self.seed} {key}")
         return [event(chance, self.app, hour) for _ in range(self.events_per_hour)]
@@ -151,10 +96,10 @@ class Project:
 
         None when there is none. It is built by each request: its members' time is a second before `now`.
         """
-        packing = next(self._packings) if self.repack else 0
+        packing = next(self._packings) if self.export.repack else 0
         files: dict[str, list[bytes]] = {}
         for hour in self._hours(start, end, now):
-            named = f"{hour:%Y-%m-%d}" + ("" if hour.date() < self.hourly_from else f"_{hour.hour}")
+            named = f"{hour:%Y-%m-%d}" + (f"_{hour.hour}" if self._by_hour(hour) else "")
             for number, _ in enumerate(self._members(hour)):
                 name = f"{self.app}/{self.app}_{named}#{number + packing}.json.gz"
                 if lines := self._exportable(hour, number, now):
@@ -165,17 +110,21 @@ class Project:
         if packing:
             form = {"level": 1 + packing % 9, "mtime": packing, "name": "events" * (packing % 2)}
         members = [
-            (name, gzip_member(lines, self.gzip_streams, **form)) for name, lines in files.items()
+            (name, gzip_member(lines, self.export.gzip_streams, **form))
+            for name, lines in files.items()
         ]
         # The documentation promises no order.
         random.Random(f"{self.seed} {start} {end}{packing or ''}").shuffle(members)
         return zip_archive(members, now - timedelta(seconds=1))
 
+    def _by_hour(self, moment: datetime) -> bool:
+        return moment.date() >= date.fromisoformat(self.export.hourly_from)
+
     def _hours(self, start: datetime, end: datetime, now: datetime) -> list[datetime]:
         """The hours of all files that a window touches: those of whole days, where files are by day."""
-        if start.date() < self.hourly_from:
+        if not self._by_hour(start):
             start = start.replace(hour=0)
-        if end.date() < self.hourly_from:
+        if not self._by_hour(end):
             end = end.replace(hour=23)
         # An hour is never exportable before it is over, so later ones need no look.
         start = max(start, self.start.replace(minute=0, second=0, microsecond=0))
@@ -184,14 +133,14 @@ class Project:
     def _exportable(self, hour: datetime, number: int, now: datetime) -> list[bytes]:
         """What a member holds at `now`; nothing while it is not exportable."""
         key = f"{hour:%Y%m%dT%H}"
-        late = self.late_hours.get(key, 0) + self.late_members.get((key, number), 0)
+        late = self.export.late_hours.get(key, 0) + self.export.late_members.get((key, number), 0)
         age = now - hour - SETTLED - late * HOUR
         lines = self._members(hour)[number]
         if age < timedelta(0):
             return []
-        if age < self.grow.get((key, number), 0) * HOUR:
+        if age < self.export.grow.get((key, number), 0) * HOUR:
             return lines[: (len(lines) + 1) // 2]
-        if (key, number) in self.rewrite and age >= self.rewrite[key, number] * HOUR:
+        if (key, number) in self.export.rewrite and age >= self.export.rewrite[key, number] * HOUR:
             changed = json.loads(lines[0])
             changed["user_properties"]["rewritten"] = True
             return [_line(changed), *lines[1:]]
@@ -205,7 +154,7 @@ class Project:
             users = self.active_users(day)
             return {f"{group} 1": users // 2, f"{group} 2": users // 3, "(none)": users // 7}
         chance = random.Random(f"{self.seed} users {day}")
-        return {country: chance.randrange(10, 200) for country in self.countries}
+        return {country: chance.randrange(10, 200) for country in self.dashboards.countries}
 
     def active_users(self, day: date) -> int:
         """The final number of active users of a day: fewer than those of its countries together."""
@@ -218,17 +167,17 @@ class Project:
             return day
         if interval == "30":
             return day.replace(day=1)
-        return day - timedelta(days=(day.weekday() - self.week_begins) % 7)
+        return day - timedelta(days=(day.weekday() - self.dashboards.week_begins) % 7)
 
     def session_length(self, day: date) -> float:
         """The final average session length of a day, in seconds."""
-        if not self.sessions:
+        if not self.dashboards.sessions:
             return 0
         return round(random.Random(f"{self.seed} length {day}").uniform(100, 900), 1)
 
     def sessions_per_user(self, day: date) -> float:
         """The final average number of sessions of a user on a day."""
-        if not self.sessions:
+        if not self.dashboards.sessions:
             return 0
         return round(random.Random(f"{self.seed} peruser {day}").uniform(1.2, 4), 2)
 
@@ -256,7 +205,7 @@ class Project:
 
     def has_sessions(self, day: date) -> bool:
         """Whether there were sessions on a day."""
-        return self.sessions and self.has_data(day)
+        return self.dashboards.sessions and self.has_data(day)
 
     def _midnight(self, day: date) -> datetime:
         # In UTC: the difference of two times of one zone forgets that its clocks are moved.

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from emulator import Emulator, Fault, Project
+from emulator import Cohorts, Emulator, Fault, Project
 from image import stand_in
 from image.container import Job, Messages, must
 from image.engine import IMAGE, MEMORY_MIB, ROOT, Engine
@@ -177,7 +177,7 @@ def main() -> None:
         start=start,
         events_per_hour=EVENTS_PER_HOUR,
         clock=lambda: NOW,
-        downloads_compute=False,  # the list of cohorts would say so
+        cohorts=Cohorts(downloads_compute=False),  # the list of cohorts would say so
     )
     with TemporaryDirectory(dir=cache) as folder, Emulator(project, budget=False) as amplitude:
         config = {

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Fault, Project
+from emulator import Emulator, Export, Fault, Project
 from unit_tests.conftest import NOW, Clock, Run
 from unit_tests.support.protocol import STREAMS, config_for, error_body
 
@@ -184,7 +184,7 @@ def test_each_event_is_read_once_and_no_more_requests_are_in_flight_than_partiti
 def test_events_of_a_file_by_day_are_read_once_by_the_windows_that_share_it(
     spark: Cluster, tmp_path: Path
 ) -> None:
-    project = Project(start=f"{START:%Y-%m-%dT%H:%M:%SZ}", hourly_from="2024-01-03")
+    project = Project(start=f"{START:%Y-%m-%dT%H:%M:%SZ}", export=Export(hourly_from="2024-01-03"))
     with Emulator(project, budget=False) as amplitude:
         chosen = options(amplitude, request_time_range=7, start_date="2024-01-01T02:00:00Z")
 
@@ -345,7 +345,9 @@ def test_a_batch_ends_where_late_files_are_in_and_a_query_goes_on_from_its_check
     spark: Cluster, clock: Clock, tmp_path: Path
 ) -> None:
     late = {(f"{START + timedelta(hours=n):%Y%m%dT%H}", 1): 1 + n % 20 for n in range(0, 72, 5)}
-    project = Project(start=f"{START:%Y-%m-%dT%H:%M:%SZ}", events_per_hour=8, late_members=late)
+    project = Project(
+        start=f"{START:%Y-%m-%dT%H:%M:%SZ}", events_per_hour=8, export=Export(late_members=late)
+    )
     out, checkpoint = str(tmp_path / "out"), str(tmp_path / "checkpoint")
     with Emulator(project, budget=False) as amplitude:
         for trigger, hours in enumerate((0, 10, 20, 29, 38, 48)):

@@ -105,7 +105,7 @@ def test_a_cohort_that_changes_while_its_file_is_written_is_read_again(
 def test_where_to_ask_for_a_cohort_computes_nothing_its_times_are_enough(
     sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock
 ) -> None:
-    amplitude.project.downloads_compute = False
+    amplitude.project.cohorts.downloads_compute = False
     amplitude.project.computed = {FIRST: 1_700_000_000, SECOND: 1_800_000_000}
     amplitude.project.edited = {FIRST: 1_700_000_100, SECOND: 1_800_000_100}
 

@@ -172,7 +172,7 @@ def test_seven_cohorts_keep_within_four_jobs_at_once(
 def test_a_status_that_is_not_known_is_a_job_at_work(
     read: Read, config: dict[str, Any], amplitude: Emulator, clock: Clock, status: str
 ) -> None:
-    amplitude.project.cohort_status = status
+    amplitude.project.cohorts.status = status
 
     output = read(config, "cohort_members")
 
@@ -319,7 +319,7 @@ def test_no_status_is_reported_of_a_stream_that_no_catalog_has(
 def test_the_file_is_read_in_gzip_with_and_without_its_label_and_plain(
     read: Read, config: dict[str, Any], amplitude: Emulator, form: Any
 ) -> None:
-    amplitude.project.cohort_files = form
+    amplitude.project.cohorts.files = form
 
     assert len(members(read(config, "cohort_members"))) == 120
 

@@ -20,7 +20,7 @@ from airbyte_cdk.sources.streams.call_rate import (
     Rate,
 )
 
-from emulator import Emulator, Fault, Project
+from emulator import Dashboards, Emulator, Fault, Project
 from emulator.charts import CHARTS
 from source_amplitude.extensions.budget import DailyBudget
 from unit_tests.conftest import NOW, Clock, Read, Run, Sync
@@ -439,7 +439,7 @@ SESSIONS = ("average_session_length", "average_sessions_per_user", "session_leng
 def test_a_project_without_figures_is_asked_for_the_look_back_alone_after_the_first_sync(
     sync: Sync, clock: Clock, stream: str, first: int, later: list[str], form: Any
 ) -> None:
-    project = Project(start="2030-01-01T00:00:00Z", empty_tables=form)
+    project = Project(start="2030-01-01T00:00:00Z", dashboards=Dashboards(empty_tables=form))
     with Emulator(project) as amplitude:
         config = config_for(amplitude, start_date="2023-07-02T00:00:00Z")
         output = sync(config, (stream,), [])
@@ -457,7 +457,7 @@ def test_a_project_without_figures_is_asked_for_the_look_back_alone_after_the_fi
 
 def test_a_project_without_sessions_is_read_from_2012_once(sync: Sync, clock: Clock) -> None:
     streams = SESSIONS[:2]
-    with Emulator(Project(sessions=False, empty_tables="bare")) as amplitude:
+    with Emulator(Project(dashboards=Dashboards(sessions=False, empty_tables="bare"))) as amplitude:
         config = {**config_for(amplitude), "start_date": ""}
         counts: list[int] = []
         state: list[Any] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Project
+from emulator import Dashboards, Emulator, Project
 from unit_tests.conftest import NOW, Clock, Sync
 from unit_tests.support.protocol import INTERVALS, Output, config_for
 
@@ -28,7 +28,7 @@ def figures(project: Project, stream: str, bucket: str) -> dict[str, int]:
     ]
     by_day = [project.statistics(day) for day in days if project.has_data(day)]
     result = {}
-    for country in project.countries:
+    for country in project.dashboards.countries:
         values = [figures[country] // share for figures in by_day]
         result[country] = max(values) + (sum(values) - max(values)) // 3
     return result
@@ -38,7 +38,8 @@ def figures(project: Project, stream: str, bucket: str) -> dict[str, int]:
 def amplitude(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """A project whose weeks begin on some day; in one, Amplitude cuts the label of a bucket with it."""
     begins, cut = request.param
-    with Emulator(Project(start="2023-01-01T00:00:00Z", week_begins=begins, cut_buckets=cut)) as it:
+    weeks = Dashboards(week_begins=begins, cut_buckets=cut)
+    with Emulator(Project(start="2023-01-01T00:00:00Z", dashboards=weeks)) as it:
         yield it
 
 

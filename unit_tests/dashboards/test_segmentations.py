@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Fault, Project
+from emulator import Dashboards, Emulator, Fault, Project
 from emulator.charts import CHARTS
 from unit_tests.conftest import NOW, Clock, Run, Sync
 from unit_tests.support.protocol import (
@@ -314,7 +314,8 @@ def test_a_thousand_groups_are_asked_for_and_as_many_are_warned_of(
     segmentation = {"name": "A", "event": "_all", "group_by": "country"}
     logs = {}
     for count in (999, 1001):
-        with Emulator(Project(countries=[f"Country {n}" for n in range(count)])) as amplitude:
+        countries = [f"Country {n}" for n in range(count)]
+        with Emulator(Project(dashboards=Dashboards(countries=countries))) as amplitude:
             output = sync(segmented(amplitude, segmentation), ("event_segmentation",), [])
         assert len(output.records("event_segmentation")) == 3 * min(count, 1000)
         logs[count] = len(logged(output, "smaller ones may be missing"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Fault, Project
+from emulator import Dashboards, Emulator, Fault, Project
 from unit_tests.conftest import Run, Sync
 from unit_tests.support.protocol import PATHS, config_for, error_body, logged
 
@@ -174,7 +174,7 @@ def test_a_malformed_table_of_bins_is_one_too(
 def test_the_log_says_that_more_than_100_countries_cannot_be_had(
     sync: Sync, countries: int, warned: int
 ) -> None:
-    project = Project(countries=[f"Country {n}" for n in range(countries)])
+    project = Project(dashboards=Dashboards(countries=[f"Country {n}" for n in range(countries)]))
     with Emulator(project) as amplitude:
         config = config_for(amplitude, start_date="2023-12-01T00:00:00Z")
         output = sync(config, ("active_users",), [])

@@ -56,10 +56,10 @@ def test_a_cohorts_members_are_downloaded_in_three_steps(
 
 
 def test_files_and_statuses_of_cohorts_have_options(amplitude: Emulator) -> None:
-    amplitude.project.cohort_status = "JOB QUEUED"
+    amplitude.project.cohorts.status = "JOB QUEUED"
     bodies = {}
     for form in ("gzip", "unlabelled", "plain"):
-        amplitude.project.cohort_files = form
+        amplitude.project.cohorts.files = form
         job = get(amplitude, "/api/5/cohorts/request/p81xq0z").json()["request_id"]
         first, _ = (get(amplitude, f"/api/5/cohorts/request-status/{job}") for _ in range(POLLS))
         assert first.json()["async_status"] == "JOB QUEUED"

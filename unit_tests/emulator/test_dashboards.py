@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from emulator import Emulator, Project
+from emulator import Dashboards, Emulator, Project
 from unit_tests.emulator.conftest import DAY, HOUR, START, Clock, details, get
 
 
@@ -33,7 +33,9 @@ def test_users_are_a_matrix_by_label_and_day(amplitude: Emulator, project: Proje
 def test_groups_add_up_to_more_than_the_whole_and_the_100_largest_are_answered(
     time_of: Clock,
 ) -> None:
-    project = Project(clock=time_of, countries=[f"Country {n}" for n in range(101)])
+    project = Project(
+        clock=time_of, dashboards=Dashboards(countries=[f"Country {n}" for n in range(101)])
+    )
     query = {"start": "20240101", "end": "20240101"}
     with Emulator(project) as amplitude:
         whole = get(amplitude, "/api/2/users", params=query).json()["data"]["series"]
@@ -116,7 +118,7 @@ def test_a_range_without_data_is_an_empty_table_in_a_recorded_form(
 ) -> None:
     paths = ("users", "sessions/average", "sessions/peruser", "sessions/length")
     query = {"start": "20220101", "end": "20220102"}
-    with Emulator(Project(clock=time_of, empty_tables=form)) as amplitude:
+    with Emulator(Project(clock=time_of, dashboards=Dashboards(empty_tables=form))) as amplitude:
         found = {
             path: get(amplitude, f"/api/2/{path}", params=query).json()["data"] for path in paths
         }
@@ -133,7 +135,7 @@ def test_a_range_without_data_is_an_empty_table_in_a_recorded_form(
 
 def test_a_project_without_sessions_has_zeros_and_no_lengths(time_of: Clock) -> None:
     query = {"start": "20240101", "end": "20240102"}
-    with Emulator(Project(clock=time_of, sessions=False)) as amplitude:
+    with Emulator(Project(clock=time_of, dashboards=Dashboards(sessions=False))) as amplitude:
         average, length = (
             get(amplitude, f"/api/2/sessions/{path}", params=query).json()["data"]
             for path in ("average", "length")
@@ -264,7 +266,7 @@ def test_a_bucket_is_labelled_with_its_first_day(
     time_of: Clock, options: dict[str, Any], interval: str, expected: list[str]
 ) -> None:
     query = {"start": "20240103", "end": "20240115", "i": interval}
-    with Emulator(Project(clock=time_of, **options)) as amplitude:
+    with Emulator(Project(clock=time_of, dashboards=Dashboards(**options))) as amplitude:
         data = get(amplitude, "/api/2/users", params=query).json()["data"]
 
     assert data["xValues"] == expected
@@ -285,7 +287,9 @@ def test_a_bucket_that_a_query_cuts_has_fewer_users(amplitude: Emulator) -> None
 @pytest.mark.parametrize("path", ["users", "events/segmentation"])
 def test_a_property_that_the_project_lacks_is_refused(time_of: Clock, path: str) -> None:
     query = {"start": "20240101", "end": "20240102", "g": "country", "e": '{"event_type": "_all"}'}
-    with Emulator(Project(clock=time_of, properties=["platform"])) as amplitude:
+    with Emulator(
+        Project(clock=time_of, dashboards=Dashboards(properties=["platform"]))
+    ) as amplitude:
         refused = get(amplitude, f"/api/2/{path}", params=query)
         answered = get(amplitude, f"/api/2/{path}", params={**query, "g": "platform"})
 
@@ -315,7 +319,9 @@ def test_a_segmentation_has_the_recorded_shape(amplitude: Emulator, project: Pro
     assert plain["data"]["seriesLabels"] == [0]
     assert plain["data"]["seriesCollapsed"][0][0].keys() == {"setId", "value"}
     assert plain["earliestServerReceivedTime"] == 2**63 - 1
-    assert sorted(name for _, name in grouped["seriesLabels"]) == sorted(project.countries)
+    assert sorted(name for _, name in grouped["seriesLabels"]) == sorted(
+        project.dashboards.countries
+    )
 
 
 def test_a_range_without_data_has_no_series(amplitude: Emulator) -> None:
@@ -373,7 +379,7 @@ def test_a_segmentation_costs_its_days_times_events_and_groups(
 
 def test_the_largest_groups_are_answered_up_to_the_limit(time_of: Clock) -> None:
     countries = [f"Country {n}" for n in range(200)]
-    with Emulator(Project(clock=time_of, countries=countries)) as amplitude:
+    with Emulator(Project(clock=time_of, dashboards=Dashboards(countries=countries))) as amplitude:
         counts = [
             len(
                 segmentation(amplitude, {"event_type": "_all"}, g="country", **limit).json()[

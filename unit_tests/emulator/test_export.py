@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from emulator import Emulator, Project
+from emulator import Emulator, Export, Project
 from unit_tests.emulator.conftest import DAY, HOUR, START, WINDOW, Clock, details, events, get
 
 
@@ -89,7 +89,9 @@ def test_an_hour_is_exportable_from_three_hours_after_it_began(
 
 
 def test_a_late_hour_and_a_late_member_come_later() -> None:
-    project = Project(late_hours={"20240101T05": 4}, late_members={("20240101T02", 1): 3})
+    project = Project(
+        export=Export(late_hours={"20240101T05": 4}, late_members={("20240101T02", 1): 3})
+    )
     late = f"{project.app}/{project.app}_2024-01-01_2#1.json.gz"
 
     assert len(names(project, START + 8 * HOUR - timedelta(seconds=1))) == 9
@@ -100,7 +102,7 @@ def test_a_late_hour_and_a_late_member_come_later() -> None:
 
 
 def test_an_empty_hour_has_no_member_and_neither_has_one_before_the_start() -> None:
-    project = Project(start="2024-01-01T01:00:00Z", empty_hours={"20240101T02"})
+    project = Project(start="2024-01-01T01:00:00Z", export=Export(empty_hours={"20240101T02"}))
 
     hours = {name.split("_")[2].split("#")[0] for name in names(project, START + DAY)}
 
@@ -136,7 +138,7 @@ def contents(project: Project, start: datetime, end: datetime, now: datetime) ->
 
 
 def test_an_archive_that_is_packed_again_holds_the_same_lines_in_another_form() -> None:
-    project = Project(repack=True)
+    project = Project(export=Export(repack=True))
     bodies = [project.archive(START, START + 5 * HOUR, START + DAY) for _ in range(4)]
     found = [contents(project, START, START + 5 * HOUR, START + DAY) for _ in range(4)]
 
@@ -146,7 +148,7 @@ def test_an_archive_that_is_packed_again_holds_the_same_lines_in_another_form() 
 
 
 def test_a_member_that_grows_keeps_its_beginning() -> None:
-    project = Project(events_per_hour=8, grow={("20240101T02", 1): 3})
+    project = Project(events_per_hour=8, export=Export(grow={("20240101T02", 1): 3}))
     hour, due = START + 2 * HOUR, START + 5 * HOUR
     name = f"{project.app}/{project.app}_2024-01-01_2#1.json.gz"
 
@@ -161,7 +163,7 @@ def test_a_member_that_grows_keeps_its_beginning() -> None:
 
 
 def test_a_member_that_is_rewritten_has_the_same_events_with_one_changed() -> None:
-    project = Project(rewrite={("20240101T02", 0): 3})
+    project = Project(export=Export(rewrite={("20240101T02", 0): 3}))
     hour, due = START + 2 * HOUR, START + 5 * HOUR
     name = f"{project.app}/{project.app}_2024-01-01_2#0.json.gz"
 
@@ -174,7 +176,7 @@ def test_a_member_that_is_rewritten_has_the_same_events_with_one_changed() -> No
 
 
 def test_a_member_may_consist_of_several_gzip_streams() -> None:
-    one, three = (Project(events_per_hour=8, gzip_streams=n) for n in (1, 3))
+    one, three = (Project(events_per_hour=8, export=Export(gzip_streams=n)) for n in (1, 3))
     window = (START, START + HOUR, START + DAY)
 
     body = three.archive(*window)

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from emulator import Emulator, Fault, Project
+from emulator import Emulator, Export, Fault, Project
 from emulator.cohorts import make_cohorts
 from emulator.event import EVENT_TYPES
 from examples import verify
@@ -160,7 +160,7 @@ def test_exports_that_are_packed_in_different_seconds_have_the_same_members(
     project = Project(
         start="2023-12-31T00:00:00Z",
         clock=lambda: NOW + timedelta(seconds=next(seconds)),
-        repack=repack,
+        export=Export(repack=repack),
     )
     with Emulator(project) as emulator:
         service = verify.emulated(emulator)

@@ -22,7 +22,7 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.types import Record
 
-from emulator import Emulator, Fault, Project
+from emulator import Emulator, Export, Fault, Project
 from source_amplitude.extensions.export.archive import count_members
 from source_amplitude.extensions.export.windows import parse_hour
 from source_amplitude.extensions.times import HOUR
@@ -46,7 +46,7 @@ def test_a_clock_that_is_ahead_counts_no_hour_as_read_that_amplitude_has_not_com
     project = Project(
         events_per_hour=3,
         clock=lambda: server[0],
-        late_members={("20240103T09", 1): 2},
+        export=Export(late_members={("20240103T09", 1): 2}),
     )
     with Emulator(project) as amplitude:
         config = config_for(amplitude)

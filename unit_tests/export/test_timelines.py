@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator import Emulator, Fault, Project
+from emulator import Emulator, Export, Fault, Project
 from unit_tests.conftest import Clock, Run
 from unit_tests.support.protocol import Output
 
@@ -87,7 +87,9 @@ def test_72_hours_of_syncs_lose_nothing_and_repeat_nothing(
     late: dict[str, Any],
     runtimes: list[str],
 ) -> None:
-    project = Project(seed=3, start="2024-01-01T00:00:00Z", events_per_hour=4, **late)
+    project = Project(
+        seed=3, start="2024-01-01T00:00:00Z", events_per_hour=4, export=Export(**late)
+    )
     with Emulator(project) as amplitude:
         config["api_url"], config["api_key"] = amplitude.url, amplitude.api_key
         config["secret_key"] = amplitude.secret_key
@@ -123,13 +125,17 @@ def test_any_timeline_gives_each_event_once(run: Run, clock: Clock, data: st.Dat
         seed=data.draw(st.integers(1, 50)),
         start="2024-01-01T00:00:00Z",
         events_per_hour=3,
-        # One delay each: the sum of two may be longer than the look-back of six hours.
-        late_hours=late_hours,
-        late_members={m: h for m, h in late_members.items() if m[0] not in late_hours},
-        empty_hours=data.draw(st.sets(st.sampled_from(day), max_size=4)),
-        grow={m: h for m, h in grow.items() if m[0] not in late_hours and m not in late_members},
-        repack=data.draw(st.booleans()),
-        gzip_streams=data.draw(st.integers(1, 3)),
+        export=Export(
+            # One delay each: the sum of two may be longer than the look-back of six hours.
+            late_hours=late_hours,
+            late_members={m: h for m, h in late_members.items() if m[0] not in late_hours},
+            empty_hours=data.draw(st.sets(st.sampled_from(day), max_size=4)),
+            grow={
+                m: h for m, h in grow.items() if m[0] not in late_hours and m not in late_members
+            },
+            repack=data.draw(st.booleans()),
+            gzip_streams=data.draw(st.integers(1, 3)),
+        ),
     )
     runtimes = st.sampled_from(["package", "manifest"])
     gaps = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=5))

@@ -18,7 +18,7 @@ import duckdb
 import psycopg
 import pytest
 
-from emulator import Emulator, Project
+from emulator import Emulator, Export, Project
 from unit_tests.conftest import Clock, Run
 from unit_tests.support.protocol import STREAMS, config_for
 
@@ -69,7 +69,11 @@ def uv(*command: str) -> None:
 
 @pytest.fixture
 def project() -> Project:
-    return Project(start=f"{START:%Y-%m-%dT%H:%M:%SZ}", events_per_hour=3, late_members={LATE: 9})
+    return Project(
+        start=f"{START:%Y-%m-%dT%H:%M:%SZ}",
+        events_per_hour=3,
+        export=Export(late_members={LATE: 9}),
+    )
 
 
 @pytest.fixture

@@ -361,7 +361,7 @@ def test_every_stream_reads_what_the_package_reads(
     # figures grow with it.
     amplitude.api.budget = False
     amplitude.project.now = lambda: NOW
-    amplitude.project.downloads_compute = False
+    amplitude.project.cohorts.downloads_compute = False
     package = run("read", recent)
 
     records = runtime.read(recent)
@@ -388,8 +388,8 @@ def test_the_resolved_manifest_has_every_stream_and_no_reference(
 def test_syncs_of_events_lose_nothing_and_repeat_nothing_and_share_their_state_with_the_package(
     runtime: ByPath, project: Project, recent: dict[str, Any], clock: Clock, run: Run
 ) -> None:
-    project.late_hours = {"20240103T07": 3}
-    project.repack = True
+    project.export.late_hours = {"20240103T07": 3}
+    project.export.repack = True
     config = {**recent, "request_time_range": 4}
     moments = [NOW + timedelta(hours=2 * number) for number in range(4)]
     outputs: list[Output] = []
