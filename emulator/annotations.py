@@ -1,4 +1,4 @@
-"""Chart annotations, with what a project has of them (apis/analytics/chart-annotations)."""
+"""Chart annotations and those of a project (apis/analytics/chart-annotations)."""
 
 from datetime import date, datetime
 from typing import Any
@@ -11,7 +11,7 @@ CATEGORIES = [
     {"id": 3107, "category": "Releases"},
     {"id": 3108, "category": "Marketing"},
 ]
-"""As recorded; the documentation has `name` in place of `category`."""
+"""As recorded; the documentation has `name` instead of `category`."""
 
 ANNOTATIONS: list[dict[str, Any]] = [
     {
@@ -49,7 +49,7 @@ FIRST = date(2024, 1, 1)
 
 
 def make_annotations(start: date) -> list[dict[str, Any]]:
-    """The annotations of a project that starts on a day."""
+    """Return the annotations of a project that starts on a day."""
     return [{**a, **{key: _moved(a[key], start) for key in ("start", "end")}} for a in ANNOTATIONS]
 
 
@@ -58,7 +58,7 @@ def _moved(text: str | None, start: date) -> str | None:
 
 
 def annotations(api: Api, request: Request) -> Response:
-    """Version 3 (apis/analytics/chart-annotations)."""
+    """Respond with the annotations that match the filters, in version 3."""
     api.require("annotations")
     category, chart = request.value("category"), request.value("chart_id")
     if category and chart:
@@ -82,13 +82,13 @@ def annotations(api: Api, request: Request) -> Response:
 
 
 def annotation(api: Api, _request: Request, number: str) -> Response:
-    """One annotation by its id."""
+    """Respond with one annotation by its id."""
     api.require("annotations")
     return json_response({"data": _one(make_annotations(api.project.start.date()), number)})
 
 
 def annotations_v2(api: Api, request: Request) -> Response:
-    """The list as it was before December 2025, and still is."""
+    """Respond with the list of version 2, which was documented until December 2025 and still works."""
     api.require("annotations")
     number = request.value("id")
     found = make_annotations(api.project.start.date())
@@ -102,14 +102,14 @@ def annotations_v2(api: Api, request: Request) -> Response:
 
 
 def annotation_categories(api: Api, request: Request) -> Response:
-    """The categories of annotations."""
+    """Respond with the categories of annotations."""
     api.require("annotations")
     name = request.value("category")
     return json_response({"data": [c for c in CATEGORIES if name in (None, c["category"])]})
 
 
 def annotation_category(api: Api, _request: Request, number: str) -> Response:
-    """One category by its id."""
+    """Respond with one category by its id."""
     api.require("annotations")
     return json_response(_one(CATEGORIES, number))
 

@@ -1,4 +1,4 @@
-"""What the routes share: the project, its plan and what it has spent."""
+"""What the routes share: the project, its plan, its budgets and its jobs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,11 +41,11 @@ class Api:
     Args:
         project: the data.
         plan: one of `PLANS`.
-        budget: whether the limits hold.
+        budget: whether limits are enforced.
         export_limit_bytes: the size of an export, unzipped, over which the response is 400.
-        first_byte_delay: seconds before an export is answered.
-        files_url: the root of the host that keeps files, which is another than the API's.
-        wait: lets seconds pass before a response.
+        first_byte_delay: seconds before the response to an export.
+        files_url: the root of the host that keeps files; it differs from the host of the API.
+        wait: waits for a number of seconds before a response.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Api:
         wait: Callable[[float], None],
     ) -> None:
         if plan not in PLANS:
-            raise ValueError(f"the plan is none of {', '.join(PLANS)}: {plan}")
+            raise ValueError(f"the plan {plan} is not one of {', '.join(PLANS)}")
         self.project = project
         self.plan = plan
         self.budget = budget
@@ -85,17 +85,17 @@ class Api:
         """Take a request's cost from a budget.
 
         Raises:
-            ApiError: 429, a limit would be passed.
+            ApiError: 429, the request would exceed a limit.
         """
         request.cost = cost
         if self.budget:
             self.budgets[budget].spend(cost)
 
     def require(self, part: str) -> None:
-        """Check that the plan has a part of the API.
+        """Check that the plan includes a part of the API.
 
         Raises:
-            ApiError: it has not; 404 for the taxonomy, as documented, else 403.
+            ApiError: it does not; 404 for the taxonomy, as documented, else 403.
         """
         if part in PLANS[self.plan]:
             return

@@ -1,4 +1,4 @@
-"""Build export archives in the form of a recorded one: gzip streams, stored in a zip."""
+"""Build export archives like a recorded one: gzip streams, stored in a zip."""
 
 import io
 import zipfile
@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 FNAME = 8
-"""The flag of gzip that a file name follows (RFC 1952, 2.3.1)."""
+"""The flag of gzip for a file name after the header (RFC 1952, 2.3.1)."""
 
 
 def gzip_stream(data: bytes, *, level: int = 6, mtime: int = 0, name: str = "") -> bytes:
-    """One gzip stream with the recorded header: no time, no name, an unknown system (255)."""
+    """Return one gzip stream with the recorded header: no time, no name, an unknown system (255)."""
     deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     header = b"\x1f\x8b\x08" + bytes([FNAME if name else 0]) + mtime.to_bytes(4, "little")
     trailer = zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little")
@@ -22,14 +22,14 @@ def gzip_stream(data: bytes, *, level: int = 6, mtime: int = 0, name: str = "") 
 
 
 def gzip_member(lines: Sequence[bytes], streams: int = 1, **form: Any) -> bytes:
-    """The lines in as many gzip streams, one after the other, as `streams` says."""
+    """Return the lines as `streams` gzip streams, one after the other."""
     size = -(-len(lines) // streams)
     parts = [lines[at : at + size] for at in range(0, len(lines), size)]
     return b"".join(gzip_stream(b"".join(line + b"\n" for line in part), **form) for part in parts)
 
 
 def zip_archive(members: Iterable[tuple[str, bytes]], at: datetime) -> bytes:
-    """A zip of stored members; sizes and checksums follow each in a signed data descriptor (flag 8)."""
+    """Return a zip of stored members; sizes and checksum follow each in a signed data descriptor (flag 8)."""
     body = _Pipe()
     with zipfile.ZipFile(body, "w") as archive:
         for name, data in members:
@@ -38,7 +38,7 @@ def zip_archive(members: Iterable[tuple[str, bytes]], at: datetime) -> bytes:
 
 
 class _Pipe(io.BytesIO):
-    """A file that cannot go back, so that zipfile writes data descriptors."""
+    """A file that cannot seek, so that zipfile writes data descriptors."""
 
     def seek(self, *_: Any) -> int:
         raise io.UnsupportedOperation("seek")

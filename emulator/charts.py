@@ -1,8 +1,8 @@
 """Saved charts as CSV inside JSON (apis/analytics/dashboard-rest#get-results-from-an-existing-chart).
 
-*Recorded*: every cell is quoted and lines end with CRLF; text has a tab before it, figures have none;
-title, description, measure and event stand in lines of their own before the table. Only a chart of event
-segmentation was recorded: tables of other kinds follow it in form, and their columns are made up.
+*Recorded*: every cell is quoted and lines end with CRLF; text follows a tab, figures do not. The title, the
+description, the measure and the event each have a line before the table. Only a chart of event segmentation
+was recorded: tables of other kinds have the same form, and their columns are invented.
 """
 
 import random
@@ -18,7 +18,7 @@ Row = Sequence[str | float]
 
 
 class Chart(NamedTuple):
-    """A saved chart: the lines above its table, the days that it covers, the cost of each, its table."""
+    """A saved chart: the lines above its table, the days that it covers, the cost of a day, its table."""
 
     lines: tuple[str, ...]
     days: int
@@ -27,7 +27,7 @@ class Chart(NamedTuple):
 
 
 def chart_csv(api: Api, request: Request, number: str) -> Response:
-    """A chart's table; it costs what its query costs."""
+    """Respond with a chart's table; it costs as much as its query."""
     if number not in CHARTS:
         raise ApiError(404, "Chart not found")
     chart = CHARTS[number]
@@ -40,7 +40,7 @@ def chart_csv(api: Api, request: Request, number: str) -> Response:
 
 
 def csv_text(rows: Iterable[Row]) -> str:
-    """Rows as recorded."""
+    """Return rows as CSV in the recorded form."""
     return "".join(",".join(map(_cell, row)) + "\r\n" for row in rows)
 
 

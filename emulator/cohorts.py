@@ -18,7 +18,7 @@ SIGNED_SECONDS = 60
 
 
 def cohorts(api: Api, request: Request) -> Response:
-    """The discoverable cohorts."""
+    """Respond with the discoverable cohorts."""
     api.require("cohorts")
     found = [_with_times(api, cohort) for cohort in make_cohorts(api.project.app)]
     if request.value("includeSyncInfo") != "true":
@@ -27,7 +27,7 @@ def cohorts(api: Api, request: Request) -> Response:
 
 
 def usage(api: Api, _request: Request) -> Response:
-    """The downloads of this month, as a public client reads them; the documentation has no body."""
+    """Respond with the downloads of this month, as a public client reads them; no body is documented."""
     api.require("cohorts")
     most, _ = COHORT_DOWNLOADS["monthly"]
     now = api.project.now()
@@ -38,7 +38,7 @@ def usage(api: Api, _request: Request) -> Response:
 
 
 def request_download(api: Api, request: Request, cohort: str) -> Response:
-    """Start a job that writes a cohort's members."""
+    """Start a job that writes the members of a cohort to a file."""
     api.require("cohorts")
     _find_cohort(api, cohort)
     if api.budget and sum(not job.completed for job in api.cohort_jobs.values()) >= COHORT_JOBS:
@@ -53,7 +53,7 @@ def request_download(api: Api, request: Request, cohort: str) -> Response:
 
 
 def download_status(api: Api, _request: Request, number: str) -> Response:
-    """Unfinished when first asked, finished from then on, so that no test needs to wait."""
+    """Respond with the status of a job: at work for the first request, completed for later ones."""
     api.require("cohorts")
     job = _find_job(api, number)
     job.polls += 1
@@ -65,7 +65,7 @@ def download_status(api: Api, _request: Request, number: str) -> Response:
 
 
 def download_file(api: Api, _request: Request, number: str) -> Response:
-    """Redirect to a signed address of another host, which holds for a minute."""
+    """Redirect to a signed address on another host, which is valid for a minute."""
     api.require("cohorts")
     job = _find_job(api, number)
     if not job.completed:
@@ -76,7 +76,7 @@ def download_file(api: Api, _request: Request, number: str) -> Response:
 
 
 def signed_file(api: Api, request: Request, number: str, link: str) -> Response:
-    """The members; as S3 does, refuse a second kind of credentials and an address that has ended."""
+    """Respond with the members; like S3, refuse credentials beside the signature, and an expired address."""
     job = api.cohort_jobs.get(number)
     if request.authorization is not None:
         return _s3_error(400, "InvalidArgument", "Only one auth mechanism allowed")
@@ -84,7 +84,7 @@ def signed_file(api: Api, request: Request, number: str, link: str) -> Response:
     if not job or not ends or api.project.now().timestamp() >= ends[0]:
         return _s3_error(403, "AccessDenied", "Request has expired")
     body = io.StringIO()
-    # As recorded: every cell in quotes, lines that end in LF. With properties, a client met the id twice.
+    # As recorded: every cell is quoted, lines end with LF. With properties, a client found the id twice.
     table = csv.writer(body, quoting=csv.QUOTE_ALL, lineterminator="\n")
     again = job.properties[:1] and ["amplitude_id"]
     table.writerow(["amplitude_id", "user_id", *again, *job.properties])
@@ -101,7 +101,7 @@ def signed_file(api: Api, request: Request, number: str, link: str) -> Response:
 
 
 def _with_times(api: Api, cohort: dict[str, Any]) -> dict[str, Any]:
-    """A cohort with the times at which it was computed and edited since."""
+    """Return a cohort with the times at which it was last computed and edited."""
     times = {
         "lastComputed": api.project.computed.get(cohort["id"], cohort["lastComputed"]),
         "lastMod": api.project.edited.get(cohort["id"], cohort["lastMod"]),

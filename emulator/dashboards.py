@@ -1,4 +1,4 @@
-"""Dashboard REST: figures by day of the project's time zone (apis/analytics/dashboard-rest)."""
+"""Dashboard REST API: figures by day of the project's time zone (apis/analytics/dashboard-rest)."""
 
 import json
 import random
@@ -22,10 +22,10 @@ UNITS_MS = {"hours": 3_600_000, "minutes": 60_000, "seconds": 1_000}
 
 
 def users(api: Api, request: Request) -> Response:
-    """Active or new users, by a user property or not, by day, week or month.
+    """Respond with active or new users by day, week or month, grouped by a user property if requested.
 
-    A user in two countries counts in both, so that groups add up to more than the ungrouped figure; the 100
-    largest groups are answered.
+    A user in two countries counts in both, so the groups add up to more than the ungrouped figure. The
+    response has the 100 largest groups.
     """
     measure, interval = request.value("m") or "active", request.value("i") or "1"
     if measure not in ("active", "new"):
@@ -38,7 +38,7 @@ def users(api: Api, request: Request) -> Response:
     final = {label: [n // share for n in row] for label, row in _users(api, days, groups).items()}
     data = _table(api, days, interval, largest(final, GROUPS))
     data["seriesLabels"] = [label or 0 for label in data["seriesLabels"]]
-    # Beside real figures too, as recorded.
+    # Zeros even where there are figures, as recorded.
     data["seriesCollapsed"] = [[0] for _ in data["series"]]
     data["seriesMeta"] = [{"segmentIndex": 0} for _ in data["series"]]
     return json_response({"data": data})
@@ -50,11 +50,12 @@ INTERVALS = ("-300000", "-3600000", "1", "7", "30")
 
 
 def segmentation(api: Api, request: Request) -> Response:
-    """Figures of one event or two, by a property or not, by day, week or month.
+    """Respond with figures of one or two events by day, week or month, grouped by a property if requested.
 
-    *Recorded*: a mistyped event has zeros, and the label of the interface `Any Active Event` is refused;
-    without data there is no series; labels of groups are `[index, name]`. No source shows real time, hours,
-    histograms, formulas, or what segments do to figures: these are refused here, or only cost.
+    *Recorded*: a mistyped event has zeros, and `Any Active Event`, a label of the interface, is refused.
+    Without data there is no series. The label of a group is `[index, name]`. No source shows real time,
+    hours, histograms, formulas or the effect of segments on figures: segments only cost, the others are
+    refused.
     """
     events = []
     for text in [*request.query.get("e", []), *request.query.get("e2", [])]:
@@ -107,7 +108,7 @@ def segmentation(api: Api, request: Request) -> Response:
 
 
 def largest(figures: dict[str, list[Any]], most: int) -> dict[str, list[Any]]:
-    """The groups with the largest sums."""
+    """Return the groups with the largest sums."""
     ordered = sorted(figures, key=lambda label: sum(figures[label]), reverse=True)
     return {label: figures[label] for label in ordered[:most]}
 
@@ -121,7 +122,7 @@ def _groups(api: Api, request: Request) -> list[str]:
 
 
 def _users(api: Api, days: list[date], groups: list[str]) -> dict[str, list[int]]:
-    """The final numbers of users by value of a property, or under an empty label."""
+    """Return the final numbers of users by value of a property, or under an empty label."""
     if not groups:
         return {"": [api.project.active_users(day) for day in days]}
     by_day = [api.project.statistics(day, groups[0]) for day in days]
@@ -131,11 +132,11 @@ def _users(api: Api, days: list[date], groups: list[str]) -> dict[str, list[int]
 def _table(
     api: Api, days: list[date], interval: str, figures: dict[str, list[Any]]
 ) -> dict[str, Any]:
-    """Days, weeks or months as they show by now, under their first days.
+    """Return the figures of days, weeks or months as Amplitude shows them now, labelled with their first day.
 
-    Weeks begin on the project's first day of the week, months on their first. No source says what a bucket
-    is of which only a part was asked for: here it has the days that were asked for and, where the project
-    cuts labels, is labelled with the first of them. A bucket has fewer users than its days together.
+    Weeks begin on the project's first day of the week. No source shows a bucket that the request cuts: here
+    it has the requested days only, and its label is the first of them if the project has `cut_buckets`. A
+    bucket has fewer users than its days together.
     """
     project = api.project
     labels = [project.bucket(day, interval) for day in days]
@@ -159,12 +160,12 @@ def _table(
 
 
 def average_length(api: Api, request: Request) -> Response:
-    """Average session length, seconds."""
+    """Respond with the average session length in seconds."""
     return _averages(api, request, api.project.session_length, 1)
 
 
 def per_user(api: Api, request: Request) -> Response:
-    """Average sessions of a user."""
+    """Respond with the average number of sessions per user."""
     return _averages(api, request, api.project.sessions_per_user, 2)
 
 
@@ -188,7 +189,7 @@ def _averages(
 
 
 def lengths(api: Api, request: Request) -> Response:
-    """Sessions by length, over all days."""
+    """Respond with the number of sessions by length, over all days."""
     days = _days(api, request, SESSIONS_COST)
     unit, low, high, size = (
         request.value(f"timeHistogramConfigBin{name}")
@@ -226,7 +227,7 @@ def lengths(api: Api, request: Request) -> Response:
 
 
 def event_list(api: Api, request: Request) -> Response:
-    """The event types with this week's totals."""
+    """Respond with the event types and their totals of this week."""
     api.spend(request, "dashboard", 1)
     query = _query_data(api)
     query = {name: query[name] for name in EVENT_LIST_QUERY_DATA}
@@ -249,7 +250,7 @@ def _days(api: Api, request: Request, cost: int) -> list[date]:
 
 
 def _conditions(request: Request) -> int:
-    """Segments and their conditions; one when none is asked for."""
+    """Return the number of segments and their conditions; 1 if none is requested."""
     count = 0
     for text in request.query.get("s", []):
         try:
@@ -277,7 +278,7 @@ EVENT_LIST_QUERY_DATA = (
 
 
 def _query_data(api: Api) -> dict[str, Any]:
-    """Return what Amplitude sends beside `data`: how a query was computed; it differs at each request."""
+    """Return what Amplitude sends beside `data`, about the computation; it differs in each response."""
     now = int(api.project.now().timestamp() * 1000)
     number = f"{now % 36**6:010x}"
     data: dict[str, Any] = json.loads(QUERY_DATA)
@@ -289,7 +290,7 @@ def _query_data(api: Api) -> dict[str, Any]:
 
 
 def _event_list() -> list[dict[str, Any]]:
-    """The visible event types, with the current week's totals."""
+    """Return the visible event types with their totals of the current week."""
     off = "autohidden hidden deleted flow_hidden timeline_hidden non_active in_waitroom"
     return [
         {

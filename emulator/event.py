@@ -1,4 +1,4 @@
-"""One event of an emulated project, in the form that the export gives it."""
+"""One event of an emulated project, in the form of the export."""
 
 import random
 import uuid
@@ -22,7 +22,7 @@ NULLS = [
     "source_id",
     "user_creation_time",
 ]
-"""Keys that are in every line and were null in every line seen."""
+"""Keys of every line, which were null in all recorded lines."""
 
 PAGES = ("/", "/pricing", "/docs/getting-started", "/búsqueda", "/価格", "/checkout")
 PLACES = (
@@ -45,7 +45,7 @@ EVENT_TYPES = (
 
 @dataclass(frozen=True)
 class Sender:
-    """What a kind of client says of itself."""
+    """The values with which a kind of client describes itself."""
 
     library: str
     platform: str | None
@@ -73,12 +73,12 @@ SENDERS = (
 
 
 def wire(moment: datetime) -> str:
-    """A time in the export's form: UTC, no zone, six decimals."""
+    """Return a time in the export's form: UTC, no zone, six decimals."""
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}"
 
 
 def event(chance: random.Random, app: int, hour: datetime) -> dict[str, Any]:
-    """Make an event uploaded within the hour; all 55 keys, alphabetical."""
+    """Return an event uploaded within an hour, with all 55 keys in alphabetical order."""
     uploaded = hour + timedelta(milliseconds=chance.randrange(1_000, 3_599_000))
     if chance.random() < 0.05:
         uploaded = uploaded.replace(microsecond=0)
@@ -165,7 +165,7 @@ def _properties(chance: random.Random, by_server: bool) -> dict[str, Any]:
         return {
             "amount": round(chance.random() * 2_000, 2),
             "currency": "EUR",
-            # The first whole number that a float cannot hold.
+            # The first integer that a float cannot represent.
             "invoice_id": 2**53 + 1,
             "lines": [],
             "meta": {"source": {"attempt": 1, "system": "billing"}},

@@ -12,7 +12,7 @@ LONGEST_EXPORT = timedelta(days=365)
 
 
 def export(api: Api, request: Request) -> Response:
-    """Events by hour of upload, both bounds included."""
+    """Respond with the archive of a range of hours of upload, both bounds included."""
     bounds = []
     for name in ("start", "end"):
         try:

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: an error, a delay, or a body that arrives damaged."""
+"""Faults on purpose: an error, a delay, or a damaged body."""
 
 import gzip
 import io
@@ -12,25 +12,28 @@ from emulator.messages import ZIP, Request, Response, parse_hour
 
 HOUR = timedelta(hours=1)
 ON_THE_WIRE = {"close", "hang", "cut", "cut_chunked"}
-"""Kinds that the server acts out; the others are in `DAMAGES`."""
+"""Kinds that affect the connection; the other kinds, in `DAMAGES`, affect the body."""
 
 
 @dataclass
 class Fault:
-    """What goes wrong, where, and how often.
+    """A fault, the requests that it affects, and how often.
 
     Args:
-        path: the path it strikes, exactly.
-        times: how often, counted down as it strikes; None is always.
-        status, body, content_type: the response in place of the true one.
-        headers: headers in place of those of the response, true or not; one without a value is left out.
-        query: strikes only requests with these parameters.
-        hour: strikes only windows of the export that hold this hour (`20240101T05`).
-        only_longer_than: strikes only windows of the export of more hours.
+        path: the path of the requests, exactly.
+        times: the number of requests, counted down; None for all.
+        status, body, content_type: a response instead of the real one.
+        headers: headers instead of those of the response, real or not; one without a value is left out.
+        query: affect only requests with these parameters.
+        hour: affect only windows of the export that contain this hour (`20240101T05`).
+        only_longer_than: affect only windows of the export of more hours than this.
         kind: `html`, `empty`, `short`, `bit_flip`, `bad_crc`, `gzip_cut`, `bad_line`: a 200 with a bad body;
-            `cut`, `cut_chunked`: the connection ends within the body; `close`, `hang`: without any response.
-        delay: seconds to wait before.
-        replace: makes the body from the true one.
+            `cut`, `cut_chunked`: the connection ends within the body; `close`, `hang`: before any response.
+        delay: seconds to wait before the response.
+        replace: returns a body made from the real one.
+
+    Raises:
+        ValueError: there is no such kind.
     """
 
     path: str = "/api/2/export"
@@ -51,19 +54,19 @@ class Fault:
             raise ValueError(f"no such kind of fault: {self.kind}")
 
     def take(self, request: Request) -> bool:
-        """Strike a request if it is its turn, and count that."""
-        if not self._strikes(request.path, request.query):
+        """Return whether the fault affects a request, and count it."""
+        if not self._matches(request.path, request.query):
             return False
         if self.times is not None:
             self.times -= 1
         return True
 
-    def give_back(self) -> None:
-        """Take back a strike that found no body to damage."""
+    def undo(self) -> None:
+        """Do not count a request that had no body to damage."""
         if self.times is not None and self.needs_body:
             self.times += 1
 
-    def _strikes(self, path: str, query: dict[str, list[str]]) -> bool:
+    def _matches(self, path: str, query: dict[str, list[str]]) -> bool:
         if self.times == 0 or path != self.path:
             return False
         if any(query.get(name) != [value] for name, value in self.query.items()):
@@ -80,11 +83,11 @@ class Fault:
 
     @property
     def needs_body(self) -> bool:
-        """Whether it damages a true body, and so waits for a request that has one."""
-        return self.replace is not None or self.kind in {"cut", "cut_chunked", *DAMAGES} - MADE_UP
+        """Whether the fault damages a real body, and so needs a request that has one."""
+        return self.replace is not None or self.kind in {"cut", "cut_chunked", *DAMAGES} - SYNTHETIC
 
-    def spoil(self, response: Response) -> Response:
-        """The response that is sent in place of the true one."""
+    def damage(self, response: Response) -> Response:
+        """Return the response that is sent instead of the real one."""
         body = self.replace(response.body) if self.replace else response.body
         if self.kind in DAMAGES:
             body = DAMAGES[self.kind](body)
@@ -110,7 +113,7 @@ def _bit_flip(body: bytes) -> bytes:
 
 
 def _bad_crc(body: bytes) -> bytes:
-    # Where the directory begins, from the end record (APPNOTE 4.3.16); the CRC is 16 bytes into an entry.
+    # The end record says where the directory begins (APPNOTE 4.3.16); a CRC is at byte 16 of an entry.
     end = body.rindex(b"PK\x05\x06")
     at = int.from_bytes(body[end + 16 : end + 20], "little") + 16
     return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
@@ -124,9 +127,9 @@ def _gzip_cut(body: bytes) -> bytes:
 def _bad_line(body: bytes) -> bytes:
     (name, data), *rest = _members(body)
     first, *lines = gzip.decompress(data).splitlines(keepends=True)
-    # In place of the second line, or after the only one.
-    spoilt = b"".join([first, b'{"user_id": "ana@example.com", \n', *lines[1:]])
-    return _zip_like(body, [(name, gzip_stream(spoilt)), *rest])
+    # Instead of the second line, or after the only one.
+    damaged = b"".join([first, b'{"user_id": "ana@example.com", \n', *lines[1:]])
+    return _zip_like(body, [(name, gzip_stream(damaged)), *rest])
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
@@ -138,7 +141,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "gzip_cut": _gzip_cut,
     "bad_line": _bad_line,
 }
-MADE_UP = {"html", "empty"}
-"""Kinds whose body does not come from a true one."""
+SYNTHETIC = {"html", "empty"}
+"""Kinds whose body is not made from a real one."""
 
 EMPTY = Response(b"", 200, ZIP)

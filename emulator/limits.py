@@ -1,4 +1,4 @@
-"""What Amplitude allows a project to ask for, by the emulator's clock."""
+"""The limits of a project, by the emulator's clock."""
 
 import threading
 from collections import deque
@@ -9,28 +9,28 @@ from emulator.messages import ApiError
 
 HOUR = timedelta(hours=1)
 DASHBOARD = {"concurrent": (1_000, timedelta(minutes=5)), "rate": (108_000, HOUR)}
-"""Cost of dashboard queries (apis/analytics/dashboard-rest#rate-limits), by the 429's own word."""
+"""Limits on the cost of dashboard queries (apis/analytics/dashboard-rest#rate-limits), named as in a 429."""
 TAXONOMY = {"rate": (7_200, HOUR)}
 COHORT_DOWNLOADS = {"rate": (60, timedelta(minutes=10)), "monthly": (500, timedelta(days=30))}
 COHORT_JOBS = 4
-"""Downloads of cohorts at work at once."""
+"""Downloads of cohorts that may be at work at once."""
 DELETIONS = {"rate": (1, timedelta(seconds=1))}
 REQUESTS_IN_FLIGHT = {"/": 5, "/api/2/taxonomy/": 4}
-"""Requests that may be in flight at once, by the beginning of their paths."""
+"""Requests that may be in flight at once, by the start of their paths."""
 GROUPS = 100
-"""Groups of a grouped dashboard query; the largest are answered."""
+"""Groups in the response to a dashboard query: the largest."""
 MOST_GROUPS = 1_000
-"""Groups that a query of events may ask for with `limit`."""
+"""Groups that a query of events may request with `limit`."""
 
 
 def too_many(limit: str, cost: int) -> ApiError:
-    """The 429 of a limit."""
+    """Return the 429 of a limit."""
     details = f"Too Many Requests: Exceeded {limit} limit with query of cost {cost}"
     return ApiError(429, details)
 
 
 class Budget:
-    """Cost spent within trailing windows; a refused request costs nothing."""
+    """The cost spent within trailing windows; a refused request costs nothing."""
 
     def __init__(
         self, limits: dict[str, tuple[int, timedelta]], now: Callable[[], datetime]
@@ -42,10 +42,10 @@ class Budget:
         self._longest = max(span for _, span in limits.values())
 
     def spend(self, cost: int) -> None:
-        """Take the cost.
+        """Spend the cost of a request.
 
         Raises:
-            ApiError: a limit would be passed.
+            ApiError: 429, the request would exceed a limit.
         """
         now = self._now()
         with self._lock:
@@ -58,7 +58,7 @@ class Budget:
             self._spent.append((now, cost))
 
     def spent(self, word: str) -> int:
-        """What was spent of a limit within its span."""
+        """Return the cost spent within the span of a limit."""
         _, span = self._limits[word]
         with self._lock:
             return sum(cost for at, cost in self._spent if at > self._now() - span)

@@ -1,4 +1,4 @@
-"""Requests, responses and Amplitude's error envelope; what every route needs to read and write them."""
+"""Requests, responses and Amplitude's error envelope, and how every route reads and writes them."""
 
 import json
 import re
@@ -12,7 +12,7 @@ JSON = "application/json; charset=utf-8"
 
 @dataclass
 class Request:
-    """One request as it arrived, and the status of its response; 0 when there was none."""
+    """A request as it arrived, and the status of its response; 0 if there was none."""
 
     method: str
     path: str
@@ -24,14 +24,14 @@ class Request:
     authorization: str | None = field(default=None, repr=False)
 
     def value(self, name: str) -> str | None:
-        """A parameter of the query, else of the form in the body."""
+        """Return a parameter of the query, or else of the form in the body."""
         values = self.query.get(name) or self.form.get(name)
         return values[0] if values else None
 
 
 @dataclass
 class Response:
-    """A body, and how it is labelled."""
+    """A response with its body."""
 
     body: bytes
     status: int = 200
@@ -40,12 +40,12 @@ class Response:
 
 
 def json_response(data: Any, status: int = 200) -> Response:
-    """A response of JSON."""
+    """Return a response with a body of JSON."""
     return Response(json.dumps(data).encode(), status)
 
 
 class ApiError(Exception):
-    """A response that is no data: a status and Amplitude's envelope, or another body.
+    """A response without data: a status and Amplitude's envelope, or another body.
 
     The envelope is that of a recorded 404 of the export; only a 400 of a dashboard has a type of its own.
     """
@@ -70,7 +70,7 @@ class ApiError(Exception):
 
 
 def parse_hour(text: str) -> datetime:
-    """An hour of the export, `YYYYMMDDTHH`, UTC.
+    """Parse an hour of the export, `YYYYMMDDTHH`, UTC.
 
     Raises:
         ValueError: the text is not such an hour.
@@ -81,7 +81,7 @@ def parse_hour(text: str) -> datetime:
 
 
 def parse_day(text: str) -> date:
-    """A day of the dashboards, `YYYYMMDD`.
+    """Parse a day of the dashboards, `YYYYMMDD`.
 
     Raises:
         ValueError: the text is not such a day.
@@ -92,12 +92,12 @@ def parse_day(text: str) -> date:
 
 
 def parse_moment(text: str) -> datetime:
-    """A moment in ISO 8601 with its zone.
+    """Parse a time in ISO 8601 with its zone.
 
     Raises:
-        ValueError: the text is not such a moment.
+        ValueError: the text is not such a time.
     """
-    # A plus sign that nobody encoded arrives as a space.
+    # A plus sign that was not encoded arrives as a space.
     moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace(" ", "+"))
     if moment.tzinfo is None:
         raise ValueError(text)

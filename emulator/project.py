@@ -1,4 +1,4 @@
-"""The data of an emulated project: a pure function of its seed and of time, without HTTP."""
+"""The data of an emulated project, without HTTP: a function of its seed and the time."""
 
 import json
 import random
@@ -18,13 +18,13 @@ HOUR = timedelta(hours=1)
 SETTLED = timedelta(hours=3)
 """An hour is exportable this long after it began (apis/analytics/export, "Considerations")."""
 FIGURES_SETTLE_AFTER = timedelta(days=2)
-"""How long after its end a day's figures still grow, because events arrive late."""
+"""The time after a day's end for which its figures still grow, because events arrive late."""
 INITIAL_SHARE = 0.6
-"""The share of a day's final figure that shows when the day begins."""
+"""The share of a day's final figure that Amplitude shows when the day begins."""
 
 
 def utc_now() -> datetime:
-    """The wall clock, looked up at each call so that a frozen one works."""
+    """Return the time of the wall clock; a frozen one works, because it is looked up in each call."""
     return datetime.now(timezone.utc)
 
 
@@ -77,7 +77,7 @@ class Project:
     # -- the export --------------------------------------------------------------------------------
 
     def events(self, hour: datetime) -> list[dict[str, Any]]:
-        """All events uploaded in an hour, as the export spells them."""
+        """Return all events uploaded in an hour, in the form of the export."""
         key = f"{hour:%Y%m%dT%H}"
         if hour < self.start or key in self.export.empty_hours:
             return []
@@ -85,16 +85,16 @@ class Project:
         return [event(chance, self.app, hour) for _ in range(self.events_per_hour)]
 
     def members(self, hour: datetime) -> list[list[bytes]]:
-        """The hour's members, each a list of lines, in no order of time."""
+        """Return the members of an hour, each a list of lines that are not in order of time."""
         lines = [_line(event) for event in self.events(hour)]
         chance = random.Random(f"{self.seed} order {hour:%Y%m%dT%H}")
         parts = (lines[n :: self.members_per_hour] for n in range(self.members_per_hour))
         return [chance.sample(part, len(part)) for part in parts if part]
 
     def archive(self, start: datetime, end: datetime, now: datetime) -> bytes | None:
-        """The zip of the hours from `start` to `end`, the last included, that are exportable at `now`.
+        """Return the zip of the hours from `start` to `end`, both included, that are exportable at `now`.
 
-        None when there is none. It is built by each request: its members' time is a second before `now`.
+        None if no hour is. Each request builds it: the time of its members is a second before `now`.
         """
         packing = next(self._packings) if self.export.repack else 0
         files: dict[str, list[bytes]] = {}
@@ -121,17 +121,17 @@ class Project:
         return moment.date() >= date.fromisoformat(self.export.hourly_from)
 
     def _hours(self, start: datetime, end: datetime, now: datetime) -> list[datetime]:
-        """The hours of all files that a window touches: those of whole days, where files are by day."""
+        """Return the hours of all files that a window touches: of whole days, where files are by day."""
         if not self._by_hour(start):
             start = start.replace(hour=0)
         if not self._by_hour(end):
             end = end.replace(hour=23)
-        # An hour is never exportable before it is over, so later ones need no look.
+        # An hour is not exportable before it is over, so later hours are left out.
         start = max(start, self.start.replace(minute=0, second=0, microsecond=0))
         return [start + n * HOUR for n in range((min(end, now) - start) // HOUR + 1)]
 
     def _exportable(self, hour: datetime, number: int, now: datetime) -> list[bytes]:
-        """What a member holds at `now`; nothing while it is not exportable."""
+        """Return the lines of a member at `now`; none while it is not exportable."""
         key = f"{hour:%Y%m%dT%H}"
         late = self.export.late_hours.get(key, 0) + self.export.late_members.get((key, number), 0)
         age = now - hour - SETTLED - late * HOUR
@@ -149,7 +149,7 @@ class Project:
     # -- the dashboards ----------------------------------------------------------------------------
 
     def statistics(self, day: date, group: str = "country") -> dict[str, int]:
-        """The final number of active users of a day, by country; who was in two counts in both."""
+        """Return the final number of active users of a day by country; a user in two counts in both."""
         if group != "country":
             users = self.active_users(day)
             return {f"{group} 1": users // 2, f"{group} 2": users // 3, "(none)": users // 7}
@@ -157,12 +157,12 @@ class Project:
         return {country: chance.randrange(10, 200) for country in self.dashboards.countries}
 
     def active_users(self, day: date) -> int:
-        """The final number of active users of a day: fewer than those of its countries together."""
+        """Return the final number of active users of a day: fewer than its countries add up to."""
         in_two = random.Random(f"{self.seed} travel {day}").randrange(1, 9)
         return sum(self.statistics(day).values()) - in_two
 
     def bucket(self, day: date, interval: str) -> date:
-        """The first day of a day's bucket: itself, its week or its month."""
+        """Return the first day of a day's bucket: the day, its week or its month."""
         if interval == "1":
             return day
         if interval == "30":
@@ -170,19 +170,19 @@ class Project:
         return day - timedelta(days=(day.weekday() - self.dashboards.week_begins) % 7)
 
     def session_length(self, day: date) -> float:
-        """The final average session length of a day, in seconds."""
+        """Return the final average session length of a day, in seconds."""
         if not self.dashboards.sessions:
             return 0
         return round(random.Random(f"{self.seed} length {day}").uniform(100, 900), 1)
 
     def sessions_per_user(self, day: date) -> float:
-        """The final average number of sessions of a user on a day."""
+        """Return the final average number of sessions per user on a day."""
         if not self.dashboards.sessions:
             return 0
         return round(random.Random(f"{self.seed} peruser {day}").uniform(1.2, 4), 2)
 
     def completeness(self, day: date) -> float:
-        """The share of a day's final figure that shows by now; 0 until the day begins."""
+        """Return the share of a day's final figure that Amplitude shows now; 0 until the day begins."""
         begins, ends = self._midnight(day), self._midnight(day + timedelta(days=1))
         age = self.now() - begins
         if age < timedelta(0) or not self.has_data(day):
@@ -193,22 +193,22 @@ class Project:
         )
 
     def reported(self, day: date, final: float, step: float = 1) -> float:
-        """A figure as it shows by now, in whole steps: below the final one until all events are in."""
+        """Return a figure as Amplitude shows it now, in whole steps; below `final` until it is complete."""
         completeness = self.completeness(day)
         if completeness == 1:
             return final
         return max(0.0, min(final * completeness // step, final // step - 1) * step)
 
     def has_data(self, day: date) -> bool:
-        """Whether the project existed on a day."""
+        """Return whether the project existed on a day."""
         return day >= self.start.astimezone(self.timezone).date()
 
     def has_sessions(self, day: date) -> bool:
-        """Whether there were sessions on a day."""
+        """Return whether there were sessions on a day."""
         return self.dashboards.sessions and self.has_data(day)
 
     def _midnight(self, day: date) -> datetime:
-        # In UTC: the difference of two times of one zone forgets that its clocks are moved.
+        # In UTC, because the difference between two times of one zone ignores daylight saving time.
         local = datetime(day.year, day.month, day.day, tzinfo=self.timezone)
         return local.astimezone(timezone.utc)
 

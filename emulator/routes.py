@@ -1,4 +1,4 @@
-"""Which path is answered by what, and to whom."""
+"""Paths, the functions that respond to them, and authentication."""
 
 import base64
 import re
@@ -37,7 +37,7 @@ ROUTES: dict[str, Callable[..., Response]] = {
 
 
 def respond(api: Api, request: Request) -> Response:
-    """Answer a request.
+    """Respond to a request.
 
     Raises:
         ApiError: the response is an error.

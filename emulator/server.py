@@ -1,4 +1,4 @@
-"""The HTTP side of the emulator: connections, faults, requests in flight and the log of requests."""
+"""The HTTP server of the emulator: connections, faults, requests in flight and the log of requests."""
 
 import socket
 import threading
@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from emulator import routes
 from emulator.api import Api
-from emulator.faults import EMPTY, MADE_UP, Fault
+from emulator.faults import EMPTY, SYNTHETIC, Fault
 from emulator.limits import REQUESTS_IN_FLIGHT, too_many
 from emulator.messages import ApiError, Request, Response
 from emulator.project import Project
@@ -21,17 +21,17 @@ CLOSING_SECONDS = 5
 
 
 class Emulator:
-    """Serve a project on 127.0.0.1; a context manager, or `start` and `stop`.
+    """A server of a project on 127.0.0.1: a context manager, or `start` and `stop`.
 
     Args:
-        project: the data, and the clock: every response has its `Date`.
-        faults: what goes wrong; the list may be changed while the server runs.
-        plan: `enterprise` has all, `growth` no taxonomy, `starter` neither cohorts nor annotations either.
-        budget: whether the limits hold.
-        export_limit_bytes: the export size, unzipped, over which the response is 400.
-        retry_after: seconds that a 429 names in its header; no header when None.
-        first_byte_delay: seconds before an export is answered.
-        port: 0 takes a free one.
+        project: the data, and the clock of the `Date` of every response.
+        faults: the faults; the list may be changed while the server runs.
+        plan: `enterprise` has all, `growth` lacks the taxonomy, `starter` lacks cohorts and annotations too.
+        budget: whether limits are enforced.
+        export_limit_bytes: the size of an export, unzipped, over which the response is 400.
+        retry_after: the seconds in the header of a 429; no header if None.
+        first_byte_delay: seconds before the response to an export.
+        port: 0 for a free one.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Emulator:
             budget=budget,
             export_limit_bytes=export_limit_bytes,
             first_byte_delay=first_byte_delay,
-            # The same server by another name, as the host of files has a name of its own.
+            # The same server under another name, because Amplitude keeps files on another host.
             files_url=f"http://localhost:{self._server.server_port}",
             wait=self._wait,
         )
@@ -76,7 +76,7 @@ class Emulator:
 
     @property
     def project(self) -> Project:
-        """The data that is served."""
+        """The project that is served."""
         return self.api.project
 
     @property
@@ -90,12 +90,12 @@ class Emulator:
         return self.api.secret_key
 
     def start(self) -> "Emulator":
-        """Begin to answer."""
+        """Start responding."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """End, and close every socket."""
+        """Stop, and close every socket."""
         self._stopping.set()
         if self._thread.is_alive():
             self._server.shutdown()
@@ -115,12 +115,12 @@ class Emulator:
         self.stop()
 
     def _wait(self, seconds: float) -> None:
-        # Real time, also when a test has replaced `time.sleep`; `stop` ends it.
+        # Real time, even if a test has replaced `time.sleep`; `stop` ends the wait.
         if seconds:
             self._stopping.wait(seconds)
 
     def begin(self, request: Request) -> tuple[Fault | None, bool]:
-        """Note a request; the fault that strikes it, and whether too many are in flight."""
+        """Log a request; return the fault that affects it, and whether too many requests are in flight."""
         with self._lock:
             self.requests.append(request)
             self._in_flight.append(request.path)
@@ -133,29 +133,29 @@ class Emulator:
             return next((fault for fault in self.faults if fault.take(request)), None), over_limit
 
     def finish(self, request: Request) -> None:
-        """Note that a request is no longer in flight."""
+        """Stop counting a request as in flight."""
         with self._lock:
             self._in_flight.remove(request.path)
 
     def respond(self, request: Request, fault: Fault | None, over_limit: bool) -> Response:
-        """The response to a request, errors and faults included."""
+        """Return the response to a request; it may be an error or have a fault."""
         if fault and fault.status is not None:
             return Response(fault.body, fault.status, fault.content_type, dict(fault.headers))
         try:
-            if fault and fault.kind in MADE_UP:
-                return fault.spoil(EMPTY)
+            if fault and fault.kind in SYNTHETIC:
+                return fault.damage(EMPTY)
             if over_limit:
                 raise too_many("concurrent", 1)
             response = routes.respond(self.api, request)
         except ApiError as error:
             if fault:
                 with self._lock:
-                    fault.give_back()
+                    fault.undo()
             response = error.response
             if response.status == 429 and self.retry_after is not None:
                 response.headers["Retry-After"] = str(self.retry_after)
             return response
-        return fault.spoil(response) if fault else response
+        return fault.damage(response) if fault else response
 
 
 class _Server(ThreadingHTTPServer):
@@ -180,26 +180,26 @@ class _Server(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def hang_up(self) -> None:
-        """End connections that clients keep alive, and wait until their threads have closed them."""
+        """Close connections that clients keep alive, and wait for their threads."""
         with self._changed:
             for connection in self._open:
-                with suppress(OSError):  # the client was faster
+                with suppress(OSError):  # the client has closed it already
                     connection.shutdown(socket.SHUT_RDWR)
             self._changed.wait_for(lambda: not self._open, CLOSING_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent: a client that goes away is a test's business."""
+        """Print nothing: a client may close its connection at any time."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Headers and body are two writes; waiting to join them costs 40 ms a request.
+    # Headers and body are two writes; to wait and join them costs 40 ms per request.
     disable_nagle_algorithm = True
     server: _Server
 
     def _serve(self) -> None:
         if "Transfer-Encoding" in self.headers:
-            # No client of Amplitude needs it, and what is not read would be taken for the next request.
+            # No client of Amplitude needs it, and a body that is not read would become the next request.
             self.send_error(411)
             return
         emulator = self.server.emulator
@@ -229,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             headers = {"Content-Length": str(len(response.body))}
             body = b"" if self.command == "HEAD" else response.body
-            # Whoever has the last byte may ask again, and must not find this request still in flight.
+            # A client that has the last byte may send another request: this one must not be in flight then.
             if body:
                 self._head(response, headers)
                 self.wfile.write(body[:-1])
@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
                 emulator.finish(request)
 
     def _head(self, response: Response, more: dict[str, str]) -> None:
-        # The project's clock, not the host's: a client may compare its own with it.
+        # The project's clock, not the host's: a client may compare it with its own.
         now = self.server.emulator.project.now().astimezone(timezone.utc)
         own = {
             "Date": format_datetime(now, usegmt=True),
@@ -268,10 +268,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def __getattr__(self, name: str) -> Any:
-        # http.server looks for `do_<method>`; every method is answered in one place.
+        # http.server looks for `do_<method>`; one function responds to every method.
         if name.startswith("do_"):
             return self._serve
         raise AttributeError(name)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep no access log: `Emulator.requests` is one."""
+        """Write no access log: `Emulator.requests` is one."""

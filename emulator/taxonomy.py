@@ -1,4 +1,4 @@
-"""Taxonomy: the five lists and their items, with what a project has of them (apis/analytics/taxonomy)."""
+"""Taxonomy: the five lists and their items, and those of a project (apis/analytics/taxonomy)."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -66,14 +66,14 @@ TAXONOMY: dict[str, list[dict[str, Any]]] = {
 
 
 def taxonomy(api: Api, request: Request, kind: str, name: str | None = None) -> Response:
-    """One of the five lists, or one item of it."""
+    """Respond with one of the five lists, or with one item of it."""
     api.require("taxonomy")
     api.spend(request, "taxonomy", 1)
     found = TAXONOMY[kind]
     if request.value("showDeleted") != "true":
         found = [item for item in found if not item.get("deleted")]
-    # Documented as a form in the body of a GET, for one group property in the query too. Without it the
-    # shared properties are listed; recorded with them was one of an event type, here the last.
+    # Documented as a form in the body of a GET, and for one group property in the query too. Without it the
+    # list has the shared properties and, as recorded, one of an event type: here the last.
     axis = {"event-property": "event_type", "group-property": "group_type"}.get(kind)
     if axis:
         places = {"form": request.form, "query": request.query}

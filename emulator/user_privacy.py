@@ -10,7 +10,7 @@ from emulator.messages import ApiError, Request, Response, json_response
 
 
 def make_jobs(app: int, start: date) -> list[dict[str, Any]]:
-    """The jobs that remove users: one on each of three days, and one that is planned 12 days ahead."""
+    """Return the jobs that remove users: one on each of three days, and one planned 12 days ahead."""
     jobs = []
     for number, status in enumerate(["done", "submitted", "staging", "staging"]):
         asked = start + timedelta(days=min(number, 2))
@@ -32,7 +32,7 @@ def make_jobs(app: int, start: date) -> list[dict[str, Any]]:
 
 
 def deletions(api: Api, request: Request) -> Response:
-    """The jobs between two days, six months at most; *recorded*: JSON that is called HTML."""
+    """Respond with the jobs between two days, six months at most; *recorded*: JSON labelled as HTML."""
     bounds = []
     for name in ("start_day", "end_day"):
         try:

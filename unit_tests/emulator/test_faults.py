@@ -1,4 +1,4 @@
-"""Faults: what strikes, when, and how a damaged body looks."""
+"""Faults: the requests that they affect, and the damaged bodies."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ from emulator import Emulator, Fault
 from unit_tests.emulator.conftest import WINDOW, events, get
 
 
-def test_a_fault_answers_in_place_of_the_truth_and_counts_down(amplitude: Emulator) -> None:
+def test_a_fault_responds_instead_of_the_project_and_counts_down(amplitude: Emulator) -> None:
     fault = Fault(
         times=2, status=503, body=b"<html>", headers={"X-A": "b"}, content_type="text/html"
     )
@@ -28,7 +28,7 @@ def test_a_fault_answers_in_place_of_the_truth_and_counts_down(amplitude: Emulat
     assert get(amplitude, "/api/3/cohorts").status_code == 200
 
 
-def test_a_fault_may_strike_always_or_only_some_windows(amplitude: Emulator) -> None:
+def test_a_fault_may_affect_all_or_only_some_windows(amplitude: Emulator) -> None:
     def statuses(fault: Fault) -> list[int]:
         amplitude.faults[:] = [fault]
         ends = ("20240101T00", "20240101T01", "20240101T05")
@@ -43,7 +43,7 @@ def test_a_fault_may_strike_always_or_only_some_windows(amplitude: Emulator) -> 
     assert statuses(Fault(status=504, times=1, only_longer_than=1)) == [200, 504, 200]
 
 
-def test_a_fault_may_strike_only_requests_with_some_parameters(amplitude: Emulator) -> None:
+def test_a_fault_may_affect_only_requests_with_some_parameters(amplitude: Emulator) -> None:
     query = {"start": "20240101", "end": "20240102"}
     amplitude.faults.append(Fault(path="/api/2/users", query={"m": "new"}, status=500))
 
@@ -57,7 +57,7 @@ def test_an_unknown_kind_of_fault_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["html", "empty", "short", "bit_flip", "bad_crc"])
-def test_a_damaged_body_has_a_fitting_length_and_is_no_archive(
+def test_a_damaged_body_has_a_fitting_length_and_is_not_an_archive(
     amplitude: Emulator, kind: str
 ) -> None:
     whole = get(amplitude, "/api/2/export", params=WINDOW).content
@@ -74,7 +74,7 @@ def test_a_damaged_body_has_a_fitting_length_and_is_no_archive(
     assert get(amplitude, "/api/2/export", params=WINDOW).content == whole
 
 
-def test_a_cut_gzip_lies_in_a_whole_zip(amplitude: Emulator) -> None:
+def test_a_cut_gzip_stream_is_in_a_complete_zip(amplitude: Emulator) -> None:
     amplitude.faults.append(Fault(kind="gzip_cut"))
     body = get(amplitude, "/api/2/export", params=WINDOW).content
 
@@ -113,7 +113,7 @@ def test_a_body_may_be_replaced(amplitude: Emulator) -> None:
     assert get(amplitude, "/api/3/cohorts").content == b'{"'
 
 
-def test_headers_may_be_replaced_or_left_out_of_a_true_response(amplitude: Emulator) -> None:
+def test_headers_may_be_replaced_or_left_out_of_a_real_response(amplitude: Emulator) -> None:
     amplitude.faults.append(Fault(path="/api/3/cohorts", headers={"Date": "", "Server": "edge"}))
 
     response = get(amplitude, "/api/3/cohorts")
