@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timezone
 from email.utils import format_datetime
@@ -32,6 +33,7 @@ class Emulator:
         retry_after: the seconds in the header of a 429; no header if None.
         first_byte_delay: seconds before the response to an export.
         port: 0 for a free one.
+        log: called with each request once it has its status, in the thread of the request.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class Emulator:
         retry_after: int | None = None,
         first_byte_delay: float = 0.0,
         port: int = 0,
+        log: Callable[[Request], None] | None = None,
     ) -> None:
         self.faults = faults if faults is not None else []
         self.retry_after = retry_after
+        self.log = log
         self.requests: list[Request] = []
         self.most_in_flight = 0
         self._in_flight: list[str] = []
@@ -136,6 +140,8 @@ class Emulator:
         """Stop counting a request as in flight."""
         with self._lock:
             self._in_flight.remove(request.path)
+        if self.log:
+            self.log(request)
 
     def respond(self, request: Request, fault: Fault | None, over_limit: bool) -> Response:
         """Return the response to a request; it may be an error or have a fault."""
