@@ -4,7 +4,8 @@ from source_amplitude.extensions.annotations import AnnotationDay, CategoryName
 from source_amplitude.extensions.authenticator import AmplitudeAuthenticator
 from source_amplitude.extensions.budget import BudgetRetriever
 from source_amplitude.extensions.charts import ChartErrorHandler, ChartExtractor
-from source_amplitude.extensions.cohorts.members import CohortErrorHandler, CohortMembersRetriever
+from source_amplitude.extensions.cohorts.job import CohortErrorHandler
+from source_amplitude.extensions.cohorts.members import CohortMembersRetriever
 from source_amplitude.extensions.cohorts.states import CohortStateMigration
 from source_amplitude.extensions.cohorts.times import CohortTimes
 from source_amplitude.extensions.dashboards.segmentations import SegmentationRouter

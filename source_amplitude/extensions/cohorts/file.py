@@ -1,0 +1,166 @@
+"""The file of a cohort's members: on disk, whole."""
+
+import csv
+import gzip
+import io
+import logging
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from tempfile import gettempdir
+from typing import IO, Any
+
+import requests
+from airbyte_cdk.models import FailureType
+
+from source_amplitude.extensions.cohorts.job import CohortApi, CohortJob
+from source_amplitude.extensions.cohorts.rows import TextLines, header_of, member_of
+from source_amplitude.extensions.files import CHUNK_BYTES, temporary_file
+
+LOGGER = logging.getLogger("airbyte")
+
+FILE_ATTEMPTS = 5
+"""Downloads of a cohort's file: Amplitude keeps it for seven days, and each link for a minute."""
+
+
+class DamagedFileError(Exception):
+    """A file of members that is not whole."""
+
+
+@dataclass
+class CohortFile:
+    """Turn the file that a job has written into members.
+
+    Input: CSV (RFC 4180) in UTF-8, plain or gzip, with a header row.
+    Memory: one chunk and one row. Disk: the file as it came.
+    """
+
+    api: CohortApi
+    job: CohortJob
+
+    def read_members(self) -> Iterator[dict[str, Any]]:
+        """Download the file, and yield its members once it is whole, without cohort and time.
+
+        The log says how many columns were renamed, and how many lines had bytes that are not UTF-8.
+
+        Raises:
+            AirbyteTracedException: transient_error if it does not arrive whole in `FILE_ATTEMPTS`,
+                config_error if the disk does not take it, system_error if Amplitude refuses it or it is
+                not a table of members.
+        """
+        with (
+            self._download() as file,
+            open_inflated(file) as content,
+            io.TextIOWrapper(content, "utf-8-sig", "replace", newline="\n") as text,
+        ):
+            lines = TextLines(text)
+            rows = csv.reader(lines, strict=True)
+            try:
+                columns = header_of(rows)
+                if columns.renamed:
+                    LOGGER.warning(
+                        f"The file of the members of the cohort {self.job.cohort!r} has {columns.renamed}"
+                        " columns with the name of another one: a number was added to their names."
+                    )
+                for row in rows:
+                    if row:
+                        yield member_of(row, columns)
+            except (csv.Error, ValueError) as error:
+                raise self.api.error(
+                    FailureType.system_error,
+                    f"The file of the members of the cohort {self.job.cohort!r} has no column `amplitude_id`"
+                    f" of numbers, or another number of columns, in line {rows.line_num or 1}. Try again,"
+                    " and open an issue if it stays.",
+                ) from error
+            if lines.replaced:
+                LOGGER.warning(
+                    f"The file of the members of the cohort {self.job.cohort!r} holds bytes that are no UTF-8"
+                    f" in {lines.replaced} lines: U+FFFD is in their place."
+                )
+
+    def _download(self) -> IO[bytes]:
+        """Return the file from its beginning; it has no name, so that it is gone with the process."""
+        attempt = 0
+        while True:
+            attempt += 1
+            file = temporary_file()
+            try:
+                with self.api.send_file_request(self.job) as response:
+                    spool(response, file)
+                verify(file, response)
+                return file
+            except (DamagedFileError, requests.RequestException) as error:
+                file.close()
+                what = str(error) if isinstance(error, DamagedFileError) else "the connection broke"
+                if attempt == FILE_ATTEMPTS:
+                    raise self.api.error(
+                        FailureType.transient_error,
+                        f"The file of the members of the cohort {self.job.cohort!r} could not be downloaded"
+                        f" in {attempt} attempts: {what}. The next sync asks again; if it stays, check"
+                        " proxies between here and Amplitude, and open an issue.",
+                    ) from error
+                pause = 5 * 2**attempt
+                LOGGER.info(
+                    f"The file of the members of the cohort {self.job.cohort!r} is downloaded again in"
+                    f" {pause} s: {what}."
+                )
+                time.sleep(pause)
+            except OSError as error:
+                with suppress(OSError):  # it tries once more to write what it holds
+                    file.close()
+                raise self.api.error(
+                    FailureType.config_error,
+                    f"The file of the members of the cohort {self.job.cohort!r} cannot be written to the"
+                    f" folder {gettempdir()} ({error.strerror}): free some space, or set TMPDIR to a larger"
+                    " folder.",
+                ) from error
+            except BaseException:
+                file.close()
+                raise
+
+
+def spool(response: requests.Response, file: IO[bytes]) -> None:
+    """Write the body of a response to disk as it came, chunk by chunk.
+
+    Raises:
+        DamagedFileError: the host that keeps the file refuses the link.
+    """
+    if not response.ok:
+        raise DamagedFileError(f"the host that keeps it refused the link ({response.status_code})")
+    # `open_inflated` inflates, whatever the header says: urllib3 does not notice a gzip without an end.
+    # (In the Connector Builder the body has been read, and inflated, for the log.)
+    response.raw.headers.pop("Content-Encoding", None)
+    for chunk in response.iter_content(CHUNK_BYTES):
+        file.write(chunk)
+    file.flush()
+
+
+def verify(file: IO[bytes], response: requests.Response) -> None:
+    """Check that a file is whole, which its gzip, the length of its response or its last line tells.
+
+    Raises:
+        DamagedFileError: it is not.
+    """
+    try:
+        last, zipped = b"", False
+        with open_inflated(file) as content:
+            zipped = isinstance(content, gzip.GzipFile)
+            while chunk := content.read(CHUNK_BYTES):
+                last = chunk
+    except (EOFError, OSError, zlib.error) as error:
+        raise DamagedFileError("its gzip is damaged or cut short") from error
+    if not last:
+        raise DamagedFileError("it is empty")
+    framed = {"content-length", "transfer-encoding"} & {name.lower() for name in response.headers}
+    if not (zipped or framed) and not last.endswith(b"\n"):
+        raise DamagedFileError("its last line is cut short")
+
+
+def open_inflated(file: IO[bytes]) -> AbstractContextManager[Any]:
+    """Open a file from its beginning, inflated if it is gzip; closing leaves the file itself open."""
+    file.seek(0)
+    zipped = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if zipped else nullcontext(file)

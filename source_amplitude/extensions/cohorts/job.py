@@ -1,0 +1,228 @@
+"""The job that writes the members of a cohort to a file."""
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.sources.declarative.requesters import HttpRequester
+from airbyte_cdk.sources.http_logger import format_http_message
+from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
+    SUCCESS_RESOLUTION,
+    ErrorResolution,
+)
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
+from source_amplitude.extensions.responses import date_of, quotation
+
+LOGGER = logging.getLogger("airbyte")
+
+POLL_PAUSES = (1, 2, 3, 5, 10, 20, 30)
+"""Seconds between the first polls, then `LONGEST_POLL_PAUSE`: small cohorts take 30 to 60 s too."""
+
+LONGEST_POLL_PAUSE = 60
+
+LONGEST_JOB_SECONDS = 90 * 60
+
+
+@dataclass
+class CohortErrorHandler(AmplitudeErrorHandler):
+    """Leave the 4xx that concern one cohort to `CohortApi`, which knows its id."""
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do."""
+        response = response_or_exception
+        if isinstance(response, requests.Response) and (
+            (response.history and 400 <= response.status_code < 500)  # the host of files
+            or response.status_code in (400, 404, 410, 422)
+        ):
+            self._thread.attempts = 0
+            return SUCCESS_RESOLUTION
+        return super().interpret_response(response)
+
+
+@dataclass(frozen=True)
+class CohortJob:
+    """A job that Amplitude has accepted: for which cohort, its id, and its time by Amplitude's clock.
+
+    `created` is in seconds since 1970.
+    """
+
+    cohort: str
+    request_id: str
+    created: int
+
+
+@dataclass
+class CohortApi:
+    """Send the requests for cohorts, and turn refusals into errors that name the cohort.
+
+    See: https://amplitude.com/docs/apis/analytics/behavioral-cohorts#get-one-cohort
+    """
+
+    requester: HttpRequester
+    name: str
+    config: Mapping[str, Any]
+
+    def create_job(self, cohort: str) -> CohortJob:
+        """Have Amplitude write the members of a cohort to a file.
+
+        Raises:
+            AirbyteTracedException: config_error if Amplitude does not know the cohort, system_error if
+                the response does not have the job's id.
+        """
+        properties = self.config.get("cohort_member_properties", True)
+        with self._send(
+            f"5/cohorts/request/{quote(cohort, safe='')}",
+            "ASYNC_CREATE",
+            {"props": "1" if properties else "0"},
+        ) as response:
+            if response.status_code in (400, 404):
+                raise self.error(
+                    FailureType.config_error,
+                    f"Amplitude does not know the cohort {cohort!r} of `cohort_ids`"
+                    f" ({response.status_code}{quotation(response)}): correct the id or remove it, as the"
+                    " stream cohorts lists all ids. The other cohorts are read.",
+                )
+            said, created = f"{response.status_code}{quotation(response)}", sent_at(response)
+            request_id = field_of(response, "request_id") if response.ok else ""
+        if not request_id:
+            raise self.error(
+                FailureType.system_error,
+                f"Amplitude could not answer the request for {self.name} of the cohort {cohort!r} ({said}):"
+                " it names no `request_id`. Try again, and open an issue if it stays.",
+            )
+        return CohortJob(cohort, quote(request_id, safe=""), created)
+
+    def wait_for(self, job: CohortJob) -> int:
+        """Return when the job was completed, in seconds since 1970; the log has a line for each poll.
+
+        An unknown status counts as still running.
+
+        Raises:
+            AirbyteTracedException: transient_error if the job failed or took longer than
+                `LONGEST_JOB_SECONDS`, system_error if Amplitude does not know it any more.
+        """
+        waited = 0
+        for pause in chain(POLL_PAUSES, repeat(LONGEST_POLL_PAUSE)):
+            LOGGER.info(
+                f"Amplitude prepares the members of the cohort {job.cohort!r}: {waited} s so far."
+            )
+            time.sleep(pause)
+            waited += pause
+            status, sent = self._poll(job)
+            if "COMPLETED" in status:
+                return sent
+            if re.search("FAIL|ERROR|CANCEL", status):
+                raise self.error(
+                    FailureType.transient_error,
+                    f"Amplitude could not write the members of the cohort {job.cohort!r}. The next sync asks"
+                    " again; if it stays, turn off `cohort_member_properties`.",
+                )
+            if waited >= LONGEST_JOB_SECONDS:
+                break
+        raise self.error(
+            FailureType.transient_error,
+            f"Amplitude has not written the members of the cohort {job.cohort!r} within"
+            f" {waited // 60} minutes. Turn off `cohort_member_properties`, which makes the file"
+            " smaller, or remove the id from `cohort_ids`; the next sync asks again.",
+        )
+
+    def _poll(self, job: CohortJob) -> tuple[str, int]:
+        """Return the job's status in capitals, and when Amplitude sent it, in seconds since 1970."""
+        with self._send(f"5/cohorts/request-status/{job.request_id}", "ASYNC_POLL") as response:
+            if not response.ok:
+                raise self.error(
+                    FailureType.system_error,
+                    f"Amplitude lost the request for the members of the cohort {job.cohort!r}"
+                    f" ({response.status_code}{quotation(response)}). The next sync asks again.",
+                )
+            return field_of(response, "async_status").upper(), sent_at(response)
+
+    def send_file_request(self, job: CohortJob) -> requests.Response:
+        """Return the response with the file of a completed job, whose body has not been read.
+
+        A refusal of the host that keeps the file is a response too; it has a `history`.
+
+        Raises:
+            AirbyteTracedException: system_error if Amplitude does not give out the file.
+        """
+        response = self._send(f"5/cohorts/request/{job.request_id}/file", "HTTP", is_file=True)
+        if not response.ok and not response.history:
+            with response:
+                raise self.error(
+                    FailureType.system_error,
+                    f"Amplitude does not give out the file of the members of the cohort {job.cohort!r}"
+                    f" ({response.status_code}{quotation(response)}). The next sync asks again.",
+                )
+        return response
+
+    def get_json(self, path: str) -> Any:
+        """Request JSON that is helpful but not required; None if the request fails."""
+        try:
+            with self._send(path, "HTTP") as response:
+                return response.json() if response.ok else None
+        except (AirbyteTracedException, requests.RequestException, ValueError, RecursionError):
+            return None
+
+    def error(self, kind: FailureType, message: str) -> AirbyteTracedException:
+        """Return an error of the stream."""
+        return AirbyteTracedException(
+            message=message, internal_message=f"{self.name}: {message}", failure_type=kind
+        )
+
+    def _send(
+        self,
+        path: str,
+        kind: str,
+        parameters: Mapping[str, str] | None = None,
+        is_file: bool = False,
+    ) -> requests.Response:
+        """Send a request; the Connector Builder shows it as one of `kind`."""
+        if is_file:
+            description = "Read the members"
+        else:
+            description = "Ask what has changed" if kind == "HTTP" else "Create or poll the job"
+
+        def describe(response: requests.Response) -> Any:
+            return format_http_message(
+                response,
+                "Cohort members",
+                description,
+                self.name if is_file else None,
+                is_auxiliary=not is_file or None,
+                type=kind,
+            )
+
+        response = self.requester.send_request(
+            path=path,
+            request_params=parameters,
+            request_headers={"Accept-Encoding": "gzip"},
+            log_formatter=describe,
+        )
+        assert response is not None  # the error handler ignores none
+        return response
+
+
+def sent_at(response: requests.Response) -> int:
+    """When a response was sent, in seconds since 1970; by this clock where it does not say."""
+    moment = date_of(response)
+    return int(moment.timestamp() if moment else time.time())
+
+
+def field_of(response: requests.Response, name: str) -> str:
+    """A field of a response as text, empty where it has none."""
+    try:
+        value = response.json()[name]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return str(value) if isinstance(value, str | int) else ""

@@ -1,0 +1,84 @@
+"""The rows of a cohort's file: each becomes a member."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import IO, Any, NamedTuple
+
+MAX_CELL_BYTES = 64 * 1024 * 1024
+
+# The csv module has one limit for the whole process, 128 KiB unless it is set.
+csv.field_size_limit(MAX_CELL_BYTES)
+
+
+@dataclass
+class TextLines:
+    """The lines of a decoded text; `replaced` counts those in which U+FFFD took the place of bytes."""
+
+    text: IO[str]
+    replaced: int = 0
+
+    def __iter__(self) -> Iterator[str]:  # noqa: D105
+        while line := self.text.readline(MAX_CELL_BYTES):
+            self.replaced += "\ufffd" in line
+            yield line
+
+
+class Columns(NamedTuple):
+    """The columns of a file by their meaning; `properties` has those that are not ids, by name.
+
+    `renamed` counts the columns that got a number, since another column has their name.
+    """
+
+    width: int
+    amplitude_id: int
+    user_id: int | None
+    properties: Mapping[str, int]
+    renamed: int
+
+
+def header_of(rows: Iterator[list[str]]) -> Columns:
+    """Take the first row, and return which column is what.
+
+    The first column `amplitude_id` and the first `user_id` are the ids. Of other columns with one name the
+    first keeps it, and the others are `name_2`, `name_3`.
+
+    Raises:
+        ValueError: it does not have a column `amplitude_id`.
+    """
+    header = next(rows, [])
+    names = [name.strip() for name in header]
+    amplitude_id = names.index("amplitude_id")
+    user_id = names.index("user_id") if "user_id" in names else None
+    properties: dict[str, int] = {}
+    for column, name in enumerate(header):
+        if column not in (amplitude_id, user_id):
+            properties[_unused(name, properties)] = column
+    renamed = len(properties) - len({header[column] for column in properties.values()})
+    return Columns(len(header), amplitude_id, user_id, properties, renamed)
+
+
+def member_of(row: list[str], columns: Columns) -> dict[str, Any]:
+    """Turn a row into a member: two ids, and all other cells under `properties`; an empty cell is null.
+
+    Raises:
+        ValueError: it has another number of cells than the header, or its `amplitude_id` is not a number.
+    """
+    number = row[columns.amplitude_id].strip() if len(row) == columns.width else ""
+    if not number.isdecimal():
+        raise ValueError("not a member")
+    properties = {name: row[column] or None for name, column in columns.properties.items()}
+    if properties.get("amplitude_id") == number:
+        del properties["amplitude_id"]  # Amplitude repeats it before the properties
+    return {
+        "amplitude_id": int(number),
+        "user_id": row[columns.user_id] or None if columns.user_id is not None else None,
+        "properties": properties,
+    }
+
+
+def _unused(name: str, used: Mapping[str, Any]) -> str:
+    """The name, with a number where it is in use."""
+    names = chain([name], (f"{name}_{number}" for number in count(2)))
+    return next(candidate for candidate in names if candidate not in used)
