@@ -2,7 +2,8 @@
 
 A block is what stands between `<!-- NAME: written by make docs -->` and `<!-- end -->`. The last column of a
 table of streams is written by hand and kept. `make check` fails while a block differs, a stream is not
-described, or docs/errors.md and the messages in the code do not cover each other.
+described, docs/errors.md and the messages in the code do not cover each other, or docs/design.md names
+something that the code does not have.
 """
 
 import ast
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import airbyte_cdk
 import yaml
 from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import (
     ManifestReferenceResolver,
@@ -23,6 +25,8 @@ MANIFEST = (ROOT / "source_amplitude" / "manifest.yaml").read_text()
 BLOCK = re.compile(r"(<!-- (\w+): written by make docs -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SENTENCE = re.compile(r"[A-Z{](\S* ){3,}[^\n]*\.|`(\S* ){3,}[^\n]*")
 """What is a message to the user: four words or more, with a full stop or on an option."""
+DEFINITION = re.compile(r"^class (\w+)|^(\w+) *[:=]", re.MULTILINE)
+"""A class, or a constant of a module."""
 
 
 def pages() -> list[Path]:
@@ -107,6 +111,20 @@ def faults_of_errors() -> Iterator[str]:
                 yield f"docs/errors.md: {name} says {text!r}; add a row."
 
 
+def faults_of_names() -> Iterator[str]:
+    """Yield the names in docs/design.md that neither the connector nor the CDK has."""
+    package = ROOT / "source_amplitude"
+    code = [path.read_text() for path in package.rglob("*.py") if path.name != "components.py"]
+    cdk = "\n".join(path.read_text() for path in Path(airbyte_cdk.__path__[0]).rglob("*.py"))
+    words = set(re.findall(r"\w+", "\n".join([*code, (package / "manifest.yaml").read_text()])))
+    defined = {name for text in code for pair in DEFINITION.findall(text) for name in pair}
+    defined |= set(re.findall(r"^class (\w+)", cdk, re.MULTILINE))
+    for name in sorted(set(re.findall(r"`(\w+)`", (ROOT / "docs" / "design.md").read_text()))):
+        # A class or constant must be defined; any other name may be a field, an option or a stream.
+        if name not in (defined if name[0].isupper() else words):
+            yield f"docs/design.md: the code has no `{name}`; correct the page."
+
+
 def strings(path: Path) -> Iterator[str]:
     """Yield the strings of a module but for docstrings, with {} for what is filled in."""
     tree = ast.parse(path.read_text())
@@ -188,7 +206,7 @@ def main(arguments: list[str]) -> int:
                 page.write_text(fresh)
     if arguments != ["--check"]:
         return 0
-    findings += [*faults_of_streams(), *faults_of_errors()]
+    findings += [*faults_of_streams(), *faults_of_errors(), *faults_of_names()]
     sys.stderr.writelines(f"{finding}\n" for finding in findings)
     return int(bool(findings))
 

@@ -77,6 +77,23 @@ def test_a_message_and_its_row_are_held_together(
     assert [found for found in findings if finding in found], findings
 
 
+def test_a_name_in_the_design_that_the_code_does_not_have_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "design.md").write_text(
+        "`CohortMembersRetriever`, `AsyncRetriever`, `FILE_ATTEMPTS`, `computed_at` and `run.py` are"
+        " there; `AsyncCohortRetriever`, `FILE_TRIES` and `computed_on` are not.\n"
+    )
+    (tmp_path / "source_amplitude").symlink_to(ROOT / "source_amplitude")
+    monkeypatch.setattr(docs, "ROOT", tmp_path)
+
+    assert list(docs.faults_of_names()) == [
+        f"docs/design.md: the code has no `{name}`; correct the page."
+        for name in ("AsyncCohortRetriever", "FILE_TRIES", "computed_on")
+    ]
+
+
 def test_the_manifest_defines_its_streams_in_the_order_of_their_list() -> None:
     manifest = yaml.safe_load(MANIFEST)
     listed = [reference.rpartition("/")[2] for reference in manifest["streams"]]
