@@ -637,6 +637,21 @@ def _host(error: Any) -> str:
     return urlsplit(str(getattr(getattr(error, "request", None), "url", ""))).netloc
 
 
+# -- names: Names that must differ: those of columns and series -----------------------------------
+
+
+def number_repeats(names: Iterable[str], suffix: str) -> list[str]:
+    """Return the names in their order, each that occurred before with the first free number.
+
+    `suffix` is a format: with ` ({})`, `a`, `a` and `a` become `a`, `a (2)` and `a (3)`.
+    """
+    used: dict[str, None] = {}
+    for name in names:
+        numbered = (name + suffix.format(number) for number in count(2))
+        used[next(free for free in chain([name], numbered) if free not in used)] = None
+    return list(used)
+
+
 # -- charts: Saved charts: a CSV becomes one record per cell --------------------------------------
 
 
@@ -720,53 +735,99 @@ class ChartExtractor(RecordExtractor):
                 " record has all of it as text."
             )
             yield {
-                **dict.fromkeys(("title", "description", "value")),
-                **{"series": WHOLE, "x": WHOLE, "text": text},
+                "title": None,
+                "description": None,
+                "series": WHOLE,
+                "x": WHOLE,
+                "value": None,
+                "text": text,
             }
 
 
+class ChartTable(NamedTuple):
+    """A table of a chart's CSV; `lines` are the lines of one cell above it, from the first of the CSV on."""
+
+    lines: list[str]
+    header: list[str]
+    rows: list[list[str]]
+
+
 def chart_records(text: str) -> list[dict[str, Any]]:
-    """The records of a chart's CSV.
+    r"""Turn a chart's CSV into records: one for each cell that is not a label.
+
+    >>> for record in chart_records(
+    ...     '"\tPlayers"\r\n'
+    ...     '"\tWeekly"\r\n'
+    ...     '"\tSegment","\tMon","\tTue"\r\n'
+    ...     '"\tAll","3","90%"\r\n'
+    ... ):
+    ...     print(record)
+    {'title': 'Players', 'description': 'Weekly', 'series': 'All', 'x': 'Mon', 'value': 3, 'text': '3'}
+    {'title': 'Players', 'description': 'Weekly', 'series': 'All', 'x': 'Tue', 'value': None, 'text': '90%'}
 
     Raises:
-        ValueError, csv.Error: it has another form.
+        ValueError, csv.Error: the text has another form.
     """
-    lines: list[str] = []
-    tables: list[tuple[list[str], list[list[str]]]] = []
-    table: list[list[str]] = []
-    for row in csv.reader(io.StringIO(text, newline=""), strict=True):
-        if not any(row):
-            table = []
-        elif len(row) == 1:
-            lines.append(row[0].removeprefix("\t"))
-            table = []
-        elif not table:
-            table = [row]
-            tables.append((lines[:], table))
-        elif len(row) == len(table[0]):
-            table.append(row)
-        else:
-            raise ValueError("rows of different lengths")
-    if not tables or any(len(table) < 2 for _, table in tables):
-        raise ValueError("no table")
-    above, below = tables[0][0], lines[len(tables[-1][0]) :]
-    title = above[0] if above else None
-    about = {"title": title, "description": "\n".join([*above[1:], *below]) or None}
-    names, columns, figures = [], [], []
-    for before, (header, *rows) in tables:
-        count = count_labels(rows)
-        # What tells a further table from the first: the lines above it.
-        own = before[len(above) :]
-        for row in rows:
-            labels = [cell.removeprefix("\t") for cell in row[:count]]
-            names.append(" / ".join(label or "(none)" for label in [*own, *labels]))
-            columns.append(distinct(cell.removeprefix("\t") or "(none)" for cell in header[count:]))
-            figures.append([cell.removeprefix("\t") for cell in row[count:]])
+    tables, below = tables_of(text)
+    above = tables[0].lines
+    about = {
+        "title": text_of(above[0]) if above else None,
+        "description": "\n".join(map(text_of, [*above[1:], *below])) or None,
+    }
+    series: list[str] = []
+    cells: list[list[tuple[str, str]]] = []
+    for table in tables:
+        count = count_labels(table.rows)
+        # The lines between two tables name the second one.
+        between = table.lines[len(above) :]
+        columns = number_repeats(map(label_of, table.header[count:]), " ({})")
+        for row in table.rows:
+            series.append(" / ".join(map(label_of, [*between, *row[:count]])))
+            cells.append(list(zip(columns, map(text_of, row[count:]), strict=True)))
     return [
         {**about, "series": name, "x": x, "value": chart_number(cell), "text": cell}
-        for name, xs, cells in zip(distinct(names), columns, figures, strict=True)
-        for x, cell in zip(xs, cells, strict=True)
+        for name, row_cells in zip(number_repeats(series, " ({})"), cells, strict=True)
+        for x, cell in row_cells
     ]
+
+
+def tables_of(text: str) -> tuple[list[ChartTable], list[str]]:
+    """Split a chart's CSV into its tables, and the lines of one cell below the last one.
+
+    An empty row or a line of one cell ends a table; the next row of several cells is another one's header.
+
+    Raises:
+        ValueError, csv.Error: it does not have a table, or the rows of a table differ in their length.
+    """
+    lines: list[str] = []
+    tables: list[ChartTable] = []
+    in_table = False
+    for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+        if not any(row):
+            in_table = False
+        elif len(row) == 1:
+            lines.append(row[0])
+            in_table = False
+        elif not in_table:
+            tables.append(ChartTable(lines[:], header=row, rows=[]))
+            in_table = True
+        elif len(row) == len(tables[-1].header):
+            tables[-1].rows.append(row)
+        else:
+            raise ValueError("rows of different lengths")
+    if not tables or not all(table.rows for table in tables):
+        raise ValueError("no table")
+    return tables, lines[len(tables[-1].lines) :]
+
+
+def text_of(cell: str) -> str:
+    """Return the text of a cell, without the tab that Amplitude puts before text."""
+    return cell.removeprefix("\t")
+
+
+def label_of(cell: str) -> str:
+    """Return the text of a label, which is never empty, since it becomes part of a record's key."""
+    return text_of(cell) or "(none)"
 
 
 def count_labels(rows: list[list[str]]) -> int:
@@ -787,15 +848,6 @@ def chart_number(cell: str) -> float | None:
     except ValueError:  # thousands of digits
         return None
     return None if number is None or math.isinf(number) else number
-
-
-def distinct(names: Iterable[str]) -> list[str]:
-    """The names, numbered where one has occurred before: `a`, `a (2)`."""
-    found: dict[str, None] = {}
-    for name in names:
-        numbered = (f"{name} ({number})" for number in count(2))
-        found[next(n for n in chain([name], numbered) if n not in found)] = None
-    return list(found)
 
 
 # -- cohorts.job: The job that writes the members of a cohort to a file ---------------------------
@@ -1053,11 +1105,9 @@ def header_of(rows: Iterator[list[str]]) -> Columns:
     names = [name.strip() for name in header]
     amplitude_id = names.index("amplitude_id")
     user_id = names.index("user_id") if "user_id" in names else None
-    properties: dict[str, int] = {}
-    for column, name in enumerate(header):
-        if column not in (amplitude_id, user_id):
-            properties[_unused(name, properties)] = column
-    renamed = len(properties) - len({header[column] for column in properties.values()})
+    others = [c for c in range(len(header)) if c not in (amplitude_id, user_id)]
+    properties = dict(zip(number_repeats((header[c] for c in others), "_{}"), others, strict=True))
+    renamed = len(others) - len({header[column] for column in others})
     return Columns(len(header), amplitude_id, user_id, properties, renamed)
 
 
@@ -1078,12 +1128,6 @@ def member_of(row: list[str], columns: Columns) -> dict[str, Any]:
         "user_id": row[columns.user_id] or None if columns.user_id is not None else None,
         "properties": properties,
     }
-
-
-def _unused(name: str, used: Mapping[str, Any]) -> str:
-    """The name, with a number where it is in use."""
-    names = chain([name], (f"{name}_{number}" for number in count(2)))
-    return next(candidate for candidate in names if candidate not in used)
 
 
 # -- files: Temporary files, and folders that do not take any -------------------------------------

@@ -1,5 +1,6 @@
 """Saved charts: every table in one form, whatever its kind, and nothing lost of what is no table."""
 
+import doctest
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from emulator import Emulator, Fault, Project
 from emulator.charts import CHARTS
+from source_amplitude.extensions import charts
 from unit_tests.conftest import Sync
 from unit_tests.support.protocol import Output, config_for, error_body, logged
 
@@ -203,6 +205,12 @@ def test_what_is_no_table_of_a_known_form_comes_whole_as_text_with_a_warning(
         "text": data if isinstance(data, str) else json.dumps(data),
     }
     assert len(logged(output, "'wk3pl4y' is no table of a known form")) == 1
+
+
+def test_the_example_in_the_documentation_of_charts_is_true() -> None:
+    failed, attempted = doctest.testmod(charts)
+
+    assert (failed, attempted) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass
-from itertools import chain, count
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -22,6 +21,7 @@ from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
+from source_amplitude.extensions.names import number_repeats
 from source_amplitude.extensions.responses import quotation, refuses_keys
 
 LOGGER = logging.getLogger("airbyte")
@@ -106,53 +106,99 @@ class ChartExtractor(RecordExtractor):
                 " record has all of it as text."
             )
             yield {
-                **dict.fromkeys(("title", "description", "value")),
-                **{"series": WHOLE, "x": WHOLE, "text": text},
+                "title": None,
+                "description": None,
+                "series": WHOLE,
+                "x": WHOLE,
+                "value": None,
+                "text": text,
             }
 
 
+class ChartTable(NamedTuple):
+    """A table of a chart's CSV; `lines` are the lines of one cell above it, from the first of the CSV on."""
+
+    lines: list[str]
+    header: list[str]
+    rows: list[list[str]]
+
+
 def chart_records(text: str) -> list[dict[str, Any]]:
-    """The records of a chart's CSV.
+    r"""Turn a chart's CSV into records: one for each cell that is not a label.
+
+    >>> for record in chart_records(
+    ...     '"\tPlayers"\r\n'
+    ...     '"\tWeekly"\r\n'
+    ...     '"\tSegment","\tMon","\tTue"\r\n'
+    ...     '"\tAll","3","90%"\r\n'
+    ... ):
+    ...     print(record)
+    {'title': 'Players', 'description': 'Weekly', 'series': 'All', 'x': 'Mon', 'value': 3, 'text': '3'}
+    {'title': 'Players', 'description': 'Weekly', 'series': 'All', 'x': 'Tue', 'value': None, 'text': '90%'}
 
     Raises:
-        ValueError, csv.Error: it has another form.
+        ValueError, csv.Error: the text has another form.
     """
-    lines: list[str] = []
-    tables: list[tuple[list[str], list[list[str]]]] = []
-    table: list[list[str]] = []
-    for row in csv.reader(io.StringIO(text, newline=""), strict=True):
-        if not any(row):
-            table = []
-        elif len(row) == 1:
-            lines.append(row[0].removeprefix("\t"))
-            table = []
-        elif not table:
-            table = [row]
-            tables.append((lines[:], table))
-        elif len(row) == len(table[0]):
-            table.append(row)
-        else:
-            raise ValueError("rows of different lengths")
-    if not tables or any(len(table) < 2 for _, table in tables):
-        raise ValueError("no table")
-    above, below = tables[0][0], lines[len(tables[-1][0]) :]
-    title = above[0] if above else None
-    about = {"title": title, "description": "\n".join([*above[1:], *below]) or None}
-    names, columns, figures = [], [], []
-    for before, (header, *rows) in tables:
-        count = count_labels(rows)
-        # What tells a further table from the first: the lines above it.
-        own = before[len(above) :]
-        for row in rows:
-            labels = [cell.removeprefix("\t") for cell in row[:count]]
-            names.append(" / ".join(label or "(none)" for label in [*own, *labels]))
-            columns.append(distinct(cell.removeprefix("\t") or "(none)" for cell in header[count:]))
-            figures.append([cell.removeprefix("\t") for cell in row[count:]])
+    tables, below = tables_of(text)
+    above = tables[0].lines
+    about = {
+        "title": text_of(above[0]) if above else None,
+        "description": "\n".join(map(text_of, [*above[1:], *below])) or None,
+    }
+    series: list[str] = []
+    cells: list[list[tuple[str, str]]] = []
+    for table in tables:
+        count = count_labels(table.rows)
+        # The lines between two tables name the second one.
+        between = table.lines[len(above) :]
+        columns = number_repeats(map(label_of, table.header[count:]), " ({})")
+        for row in table.rows:
+            series.append(" / ".join(map(label_of, [*between, *row[:count]])))
+            cells.append(list(zip(columns, map(text_of, row[count:]), strict=True)))
     return [
         {**about, "series": name, "x": x, "value": chart_number(cell), "text": cell}
-        for name, xs, cells in zip(distinct(names), columns, figures, strict=True)
-        for x, cell in zip(xs, cells, strict=True)
+        for name, row_cells in zip(number_repeats(series, " ({})"), cells, strict=True)
+        for x, cell in row_cells
     ]
+
+
+def tables_of(text: str) -> tuple[list[ChartTable], list[str]]:
+    """Split a chart's CSV into its tables, and the lines of one cell below the last one.
+
+    An empty row or a line of one cell ends a table; the next row of several cells is another one's header.
+
+    Raises:
+        ValueError, csv.Error: it does not have a table, or the rows of a table differ in their length.
+    """
+    lines: list[str] = []
+    tables: list[ChartTable] = []
+    in_table = False
+    for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+        if not any(row):
+            in_table = False
+        elif len(row) == 1:
+            lines.append(row[0])
+            in_table = False
+        elif not in_table:
+            tables.append(ChartTable(lines[:], header=row, rows=[]))
+            in_table = True
+        elif len(row) == len(tables[-1].header):
+            tables[-1].rows.append(row)
+        else:
+            raise ValueError("rows of different lengths")
+    if not tables or not all(table.rows for table in tables):
+        raise ValueError("no table")
+    return tables, lines[len(tables[-1].lines) :]
+
+
+def text_of(cell: str) -> str:
+    """Return the text of a cell, without the tab that Amplitude puts before text."""
+    return cell.removeprefix("\t")
+
+
+def label_of(cell: str) -> str:
+    """Return the text of a label, which is never empty, since it becomes part of a record's key."""
+    return text_of(cell) or "(none)"
 
 
 def count_labels(rows: list[list[str]]) -> int:
@@ -173,12 +219,3 @@ def chart_number(cell: str) -> float | None:
     except ValueError:  # thousands of digits
         return None
     return None if number is None or math.isinf(number) else number
-
-
-def distinct(names: Iterable[str]) -> list[str]:
-    """The names, numbered where one has occurred before: `a`, `a (2)`."""
-    found: dict[str, None] = {}
-    for name in names:
-        numbered = (f"{name} ({number})" for number in count(2))
-        found[next(n for n in chain([name], numbered) if n not in found)] = None
-    return list(found)

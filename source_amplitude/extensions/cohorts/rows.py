@@ -3,8 +3,9 @@
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, count
 from typing import IO, Any, NamedTuple
+
+from source_amplitude.extensions.names import number_repeats
 
 MAX_CELL_BYTES = 64 * 1024 * 1024
 
@@ -51,11 +52,9 @@ def header_of(rows: Iterator[list[str]]) -> Columns:
     names = [name.strip() for name in header]
     amplitude_id = names.index("amplitude_id")
     user_id = names.index("user_id") if "user_id" in names else None
-    properties: dict[str, int] = {}
-    for column, name in enumerate(header):
-        if column not in (amplitude_id, user_id):
-            properties[_unused(name, properties)] = column
-    renamed = len(properties) - len({header[column] for column in properties.values()})
+    others = [c for c in range(len(header)) if c not in (amplitude_id, user_id)]
+    properties = dict(zip(number_repeats((header[c] for c in others), "_{}"), others, strict=True))
+    renamed = len(others) - len({header[column] for column in others})
     return Columns(len(header), amplitude_id, user_id, properties, renamed)
 
 
@@ -76,9 +75,3 @@ def member_of(row: list[str], columns: Columns) -> dict[str, Any]:
         "user_id": row[columns.user_id] or None if columns.user_id is not None else None,
         "properties": properties,
     }
-
-
-def _unused(name: str, used: Mapping[str, Any]) -> str:
-    """The name, with a number where it is in use."""
-    names = chain([name], (f"{name}_{number}" for number in count(2)))
-    return next(candidate for candidate in names if candidate not in used)
