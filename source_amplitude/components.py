@@ -40,7 +40,7 @@ from itertools import accumulate, chain, count, repeat
 from tempfile import TemporaryFile, gettempdir
 from types import SimpleNamespace
 from typing import IO, Any, NamedTuple, cast
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote_plus, urlsplit
 
 import orjson
 import pytz
@@ -333,310 +333,6 @@ class BudgetRetriever(SimpleRetriever):
         self.requester = with_daily_budget(self.requester, self.name, parameters)
 
 
-# -- responses: What a response says of itself: Amplitude's message, its limit, its time ----------
-
-
-HOUR_SECONDS = 3600
-
-LIMITS = {
-    # The 429's own words (apis/analytics/dashboard-rest#rate-limits), and how long the limit needs.
-    "concurrent limit": (300, "five minutes"),
-    "rate limit": (HOUR_SECONDS, "an hour"),
-}
-
-
-def date_of(response: requests.Response) -> datetime | None:
-    """When a response was sent, by Amplitude's clock; None where it does not say."""
-    try:
-        moment = parsedate_to_datetime(response.headers["Date"])
-    except (LookupError, ValueError, TypeError):
-        return None
-    # RFC 5322's "-0000" is UTC too.
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-def error_message(response: requests.Response) -> str:
-    """Amplitude's own words in an error response, or nothing when there are none."""
-    try:
-        return message_in(response.json())
-    except (ValueError, RecursionError):
-        return ""
-
-
-def message_in(body: Any) -> str:
-    """The words of an error's envelope: `message (details)`, or nothing.
-
-    The taxonomy has `errors: [{message}]` where all others have
-    `error: {message, metadata: {details}}`.
-    """
-    try:
-        error = body.get("error") or body["errors"][0]
-        if isinstance(error, str):
-            return error
-        words, details = error.get("message"), (error.get("metadata") or {}).get("details")
-    except (LookupError, TypeError, AttributeError):
-        return ""
-    return f"{words} ({details})" if words and details else str(words or details or "")
-
-
-QUOTABLE = re.compile(r"(?!.*[\w-]{32})[\w .,:;()'/%+-]{1,300}", re.ASCII)
-"""Words of an error that a message may quote: a short sentence, without an address, a key or a record."""
-
-
-def refuses_keys(response: requests.Response) -> bool:
-    """Whether a response is about the keys, and not about what was asked for."""
-    about_keys = mentions_keys(error_message(response))
-    return response.status_code == 401 or (response.status_code == 403 and about_keys)
-
-
-def mentions_keys(message: str) -> bool:
-    """Whether a message of Amplitude is about the keys."""
-    return bool(re.search(r"key|secret|credential", message.lower()))
-
-
-def quotation(response: requests.Response) -> str:
-    """Return Amplitude's message as the end of a sentence, or nothing."""
-    words = error_message(response)
-    return f": {words}" if QUOTABLE.fullmatch(words) else ""
-
-
-# -- error_handler: Failed requests: retry, or raise an error that quotes Amplitude's message -----
-
-
-LONGEST_WAIT_SECONDS = 6 * HOUR_SECONDS
-
-
-@dataclass
-class Waits(BackoffStrategy):
-    """Turn a failed request into the seconds to wait before it is sent again.
-
-    What `Retry-After` says, in seconds or as a date; else what the limit that a 429 names needs; else 10, 20,
-    40, ... seconds.
-    """
-
-    name: str
-
-    def backoff_time(
-        self,
-        response_or_exception: requests.Response | requests.RequestException | None,
-        attempt_count: int,
-    ) -> float:
-        """The seconds; the log says what a 429 is waited for."""
-        growing = float(5 * 2**attempt_count)
-        response = response_or_exception
-        if not isinstance(response, requests.Response):
-            return growing
-        seconds, why = _retry_after(response.headers.get("Retry-After")), "as Amplitude asks"
-        if response.status_code != 429:
-            return seconds or growing
-        if not seconds:
-            words = error_message(response).lower()
-            seconds, why = growing, "since Amplitude names no limit"
-            for limit, (needs, span) in LIMITS.items():
-                if limit in words:
-                    seconds, why = needs, f"for Amplitude's limit of {span}"
-        LOGGER.info(
-            f"Amplitude takes no more requests for {self.name} now (429): waiting {seconds:.0f} s, {why}."
-        )
-        return seconds
-
-
-def _retry_after(value: str | None) -> float:
-    """The seconds of a `Retry-After` header, 0 where there is none that can be read."""
-    try:
-        return Retry().parse_retry_after(value or "0")
-    except (InvalidHeader, ValueError, OverflowError):
-        return 0.0
-
-
-@dataclass
-class AmplitudeErrorHandler(DefaultErrorHandler):
-    """Turn an answer, or its absence, into what to do about it, in Amplitude's own words.
-
-    - 429, 5xx, time-outs and lost connections are asked again (`Waits`), then transient_error
-    - 401, 403, and 404 of the taxonomy: config_error, with the hint to the region or to the plan
-    - 400 for the property that `measure` is grouped by, or for what `option` says: config_error
-    - any other 4xx: system_error
-
-    Raised here, since the CDK's own way writes header and body to the log.
-    While `check` runs (`ask_again: false` in the config), nothing is asked twice.
-    """
-
-    name: str = ""
-    measure: str | None = None
-    option: str = ""
-    max_time: int = LONGEST_WAIT_SECONDS
-
-    def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
-        super().__post_init__(parameters)
-        self.backoff_strategies = [Waits(self.name)]
-        # A thread sends one request at a time, whatever it is redirected to.
-        self._thread = threading.local()
-
-    def interpret_response(
-        self, response_or_exception: requests.Response | Exception | None
-    ) -> ErrorResolution:
-        """Tell the requester what to do.
-
-        Raises:
-            AirbyteTracedException: it is no use to ask again.
-        """
-        response = response_or_exception
-        if isinstance(response, requests.Response):
-            if response.ok:
-                self._thread.attempts = 0
-                return SUCCESS_RESOLUTION
-            if response.status_code not in (408, 429) and response.status_code < 500:
-                raise self.refusal(response)
-        elif obstacle := _obstacle(response):
-            raise self.failure(FailureType.config_error, obstacle)
-        return self.retry(response)
-
-    @property
-    def attempts(self) -> int:
-        """How often the request that this thread sends has failed before."""
-        return getattr(self._thread, "attempts", 0)
-
-    def retry(self, response: requests.Response | Exception | None) -> ErrorResolution:
-        """Have a request sent again.
-
-        Raises:
-            AirbyteTracedException: transient_error, it has failed too often, or leads in a circle.
-        """
-        self._thread.attempts = tries = self.attempts + 1
-        circle = isinstance(response, requests.TooManyRedirects)
-        if circle or tries > int(self.max_retries or 0) or not self.config.get("ask_again", True):
-            raise self.failure(FailureType.transient_error, self._passing(response, tries))
-        # Nor RATE_LIMITED: the CDK then prints a status of what it calls the stream, which may be a job or
-        # a parent that no catalog has. The log says what is waited for.
-        return replace(super().interpret_response(response), response_action=ResponseAction.RETRY)
-
-    def _passing(self, response: requests.Response | Exception | None, tries: int) -> str:
-        """The message for a transient failure that outlived its retries."""
-        if isinstance(response, requests.TooManyRedirects):
-            return (
-                f"Amplitude's answer to the request for {self.name} redirects in a circle. The next sync"
-                " goes on from here; check proxies between here and Amplitude."
-            )
-        if tries > 1:
-            last = _problem(response)
-            if isinstance(response, requests.Response):
-                last = f"{response.status_code}{quotation(response)}"
-            return (
-                f"Amplitude did not answer for {self.name} in {tries} attempts (the last: {last}). The next"
-                " sync continues from here; if the error persists, look at Amplitude's status page."
-            )
-        if not isinstance(response, requests.Response):
-            return (
-                f"Amplitude cannot be reached at {_host(response)} ({_problem(response)}). Check the network"
-                " and the data region, then test again."
-            )
-        if response.status_code == 429:
-            return (
-                f"Amplitude takes no more requests of this project at the moment (429{quotation(response)},"
-                f" reading {self.name}). Its limits pass within the hour: test again then."
-            )
-        return (
-            f"Amplitude could not answer for {self.name} ({response.status_code}{quotation(response)})."
-            " Test again in a few minutes."
-        )
-
-    def refusal(self, response: requests.Response) -> AirbyteTracedException:
-        """The error for an answer of 4xx."""
-        status, said = response.status_code, quotation(response)
-        words = said.lower()
-        if status == 407:
-            return self.failure(FailureType.config_error, PROXY_REFUSES)
-        if refuses_keys(response):
-            if "combination" in words:
-                return self.failure(
-                    FailureType.config_error,
-                    f"Amplitude refused the keys when asked for {self.name} ({status}{said}). The secret key"
-                    " does not belong to the API key: copy both from the same project.",
-                )
-            return self.failure(
-                FailureType.config_error,
-                f"Amplitude refused the keys when asked for {self.name} ({status}{said}). Check the API"
-                " key, the secret key and the data region: a key of the other region looks like a wrong key.",
-            )
-        if status == 403 or (status == 404 and "/taxonomy/" in str(response.url)):
-            return self.failure(
-                FailureType.config_error,
-                f"Amplitude does not let this project read {self.name} ({status}{said}): its plan may not"
-                " include it. Leave the stream out; if no stream works, check the keys and the data region.",
-            )
-        query = parse_qs(urlsplit(str(response.url)).query)
-        if status == 400 and self.option:
-            events = [json.loads(event)["event_type"] for event in query.get("e", [])]
-            of = "".join(f" of {event!r}" for event in events)
-            by = "".join(f" by {group!r}" for group in query.get("g", []))
-            return self.failure(
-                FailureType.config_error,
-                f"Amplitude refuses {self.name}{of}{by} ({status}{said}): correct `{self.option}`.",
-            )
-        grouped = self.measure and self.config.get("active_users_group_by_country", True)
-        if status == 400 and grouped and "user property" in words:
-            return self.failure(
-                FailureType.config_error,
-                f"Amplitude cannot group {self.name} by country ({status}{said}): turn off"
-                " `active_users_group_by_country`.",
-            )
-        return self.failure(
-            FailureType.system_error,
-            f"Amplitude could not answer the request for {self.name} ({status}{said}). The next sync sends"
-            " it again; open an issue if the error persists.",
-        )
-
-    def failure(self, kind: FailureType, message: str) -> AirbyteTracedException:
-        """An error of this stream, which ends its request."""
-        self._thread.attempts = 0
-        return AirbyteTracedException(
-            message=message, internal_message=f"{self.name}: {message}", failure_type=kind
-        )
-
-
-PROXY_REFUSES = (
-    "The proxy between here and Amplitude asks for a user and a password (407): put them into its address"
-    " (HTTPS_PROXY=http://user:password@host:port)."
-)
-
-PROBLEMS = {
-    requests.exceptions.ProxyError: "a proxy that does not connect",
-    requests.exceptions.SSLError: "a TLS connection that failed",
-    requests.Timeout: "no response in time",
-    requests.exceptions.ChunkedEncodingError: "a connection that broke off",
-    requests.ConnectionError: "no connection",
-}
-"""What the exceptions of `requests` mean, the more special ones first."""
-
-
-def _obstacle(error: Exception | None) -> str:
-    """What keeps every request from Amplitude until somebody removes it; empty for what may pass."""
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return (
-            f"The certificate of {_host(error)} is not trusted, so nothing was requested. If a proxy of your"
-            " network answers in its place, let REQUESTS_CA_BUNDLE name a file with the proxy's certificate."
-        )
-    if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
-        return PROXY_REFUSES
-    return ""
-
-
-def _problem(error: Any) -> str:
-    """Why there is no response, in words."""
-    if "Failed to resolve" in str(error):
-        return "a name that does not resolve"
-    for kind, words in PROBLEMS.items():
-        if isinstance(error, kind):
-            return words
-    return type(error).__name__
-
-
-def _host(error: Any) -> str:
-    """The host that was asked."""
-    return urlsplit(str(getattr(getattr(error, "request", None), "url", ""))).netloc
-
-
 # -- names: Names that must differ: those of columns and series -----------------------------------
 
 
@@ -659,30 +355,6 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 WHOLE = "(whole)"
 """Series and column of a response that is no table."""
-
-
-@dataclass
-class ChartErrorHandler(AmplitudeErrorHandler):
-    """Skip a chart that is gone or cannot be read, with a warning that names it."""
-
-    def interpret_response(
-        self, response_or_exception: requests.Response | Exception | None
-    ) -> ErrorResolution:
-        """Tell the requester what to do; a response of 4xx gives no records."""
-        response = response_or_exception
-        if (
-            isinstance(response, requests.Response)
-            and response.status_code in (400, 403, 404, 410, 422)
-            and not refuses_keys(response)
-        ):
-            LOGGER.warning(
-                f"Amplitude does not give out the chart {chart_id(response)!r}"
-                f" ({response.status_code}{quotation(response)}): it was skipped. If it is gone, remove"
-                " it from `chart_ids`."
-            )
-            self._thread.attempts = 0
-            return SUCCESS_RESOLUTION
-        return super().interpret_response(response)
 
 
 def chart_id(response: requests.Response) -> str:
@@ -850,6 +522,314 @@ def chart_number(cell: str) -> float | None:
     return None if number is None or math.isinf(number) else number
 
 
+# -- responses: What a response says of itself: Amplitude's message, its limit, its time ----------
+
+
+HOUR_SECONDS = 3600
+
+LIMITS = {
+    # The 429's own words (apis/analytics/dashboard-rest#rate-limits), and how long the limit needs.
+    "concurrent limit": (300, "five minutes"),
+    "rate limit": (HOUR_SECONDS, "an hour"),
+}
+
+
+def date_of(response: requests.Response) -> datetime | None:
+    """When a response was sent, by Amplitude's clock; None where it does not say."""
+    try:
+        moment = parsedate_to_datetime(response.headers["Date"])
+    except (LookupError, ValueError, TypeError):
+        return None
+    # RFC 5322's "-0000" is UTC too.
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def error_message(response: requests.Response) -> str:
+    """Amplitude's own words in an error response, or nothing when there are none."""
+    try:
+        return message_in(response.json())
+    except (ValueError, RecursionError):
+        return ""
+
+
+def message_in(body: Any) -> str:
+    """The words of an error's envelope: `message (details)`, or nothing.
+
+    The taxonomy has `errors: [{message}]` where all others have
+    `error: {message, metadata: {details}}`.
+    """
+    try:
+        error = body.get("error") or body["errors"][0]
+        if isinstance(error, str):
+            return error
+        words, details = error.get("message"), (error.get("metadata") or {}).get("details")
+    except (LookupError, TypeError, AttributeError):
+        return ""
+    return f"{words} ({details})" if words and details else str(words or details or "")
+
+
+QUOTABLE = re.compile(r"(?!.*[\w-]{32})[\w .,:;()'/%+-]{1,300}", re.ASCII)
+"""Words of an error that a message may quote: a short sentence, without an address, a key or a record."""
+
+
+def refuses_keys(response: requests.Response) -> bool:
+    """Whether a response is about the keys, and not about what was asked for."""
+    about_keys = mentions_keys(error_message(response))
+    return response.status_code == 401 or (response.status_code == 403 and about_keys)
+
+
+def mentions_keys(message: str) -> bool:
+    """Whether a message of Amplitude is about the keys."""
+    return bool(re.search(r"key|secret|credential", message.lower()))
+
+
+def quotation(response: requests.Response) -> str:
+    """Return Amplitude's message as the end of a sentence, or nothing."""
+    words = error_message(response)
+    return f": {words}" if QUOTABLE.fullmatch(words) else ""
+
+
+# -- error_handler: Failed requests: retry, or raise an error that quotes Amplitude's message -----
+
+
+LONGEST_WAIT_SECONDS = 6 * HOUR_SECONDS
+
+
+@dataclass
+class Waits(BackoffStrategy):
+    """Turn a failed request into the seconds to wait before it is sent again.
+
+    What `Retry-After` says, in seconds or as a date; else what the limit that a 429 names needs; else 10, 20,
+    40, ... seconds.
+    """
+
+    name: str
+
+    def backoff_time(
+        self,
+        response_or_exception: requests.Response | requests.RequestException | None,
+        attempt_count: int,
+    ) -> float:
+        """The seconds; the log says what a 429 is waited for."""
+        growing = float(5 * 2**attempt_count)
+        response = response_or_exception
+        if not isinstance(response, requests.Response):
+            return growing
+        seconds, why = _retry_after(response.headers.get("Retry-After")), "as Amplitude asks"
+        if response.status_code != 429:
+            return seconds or growing
+        if not seconds:
+            words = error_message(response).lower()
+            seconds, why = growing, "since Amplitude names no limit"
+            for limit, (needs, span) in LIMITS.items():
+                if limit in words:
+                    seconds, why = needs, f"for Amplitude's limit of {span}"
+        LOGGER.info(
+            f"Amplitude takes no more requests for {self.name} now (429): waiting {seconds:.0f} s, {why}."
+        )
+        return seconds
+
+
+def _retry_after(value: str | None) -> float:
+    """The seconds of a `Retry-After` header, 0 where there is none that can be read."""
+    try:
+        return Retry().parse_retry_after(value or "0")
+    except (InvalidHeader, ValueError, OverflowError):
+        return 0.0
+
+
+@dataclass
+class AmplitudeErrorHandler(DefaultErrorHandler):
+    """Turn an answer, or its absence, into what to do about it, in Amplitude's own words.
+
+    - 429, 5xx, time-outs and lost connections are asked again (`Waits`), then transient_error
+    - 401, 403, and 404 of the taxonomy: config_error, with the hint to the region or to the plan
+    - 400 for the property that `measure` is grouped by, or for what `option` says: config_error
+    - any other 4xx: system_error
+
+    Raised here, since the CDK's own way writes header and body to the log.
+    While `check` runs (`ask_again: false` in the config), nothing is asked twice.
+    """
+
+    name: str = ""
+    measure: str | None = None
+    option: str = ""
+    max_time: int = LONGEST_WAIT_SECONDS
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
+        super().__post_init__(parameters)
+        self.backoff_strategies = [Waits(self.name)]
+        # A thread sends one request at a time, whatever it is redirected to.
+        self._thread = threading.local()
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do.
+
+        Raises:
+            AirbyteTracedException: it is no use to ask again.
+        """
+        response = response_or_exception
+        if isinstance(response, requests.Response):
+            if response.ok:
+                return self.accept()
+            if response.status_code not in (408, 429) and response.status_code < 500:
+                raise self.refusal(response)
+        elif obstacle := _obstacle(response):
+            raise self.failure(FailureType.config_error, obstacle)
+        return self.retry(response)
+
+    @property
+    def attempts(self) -> int:
+        """How often the request that this thread sends has failed before."""
+        return getattr(self._thread, "attempts", 0)
+
+    def accept(self) -> ErrorResolution:
+        """Count the request as answered."""
+        self._thread.attempts = 0
+        return SUCCESS_RESOLUTION
+
+    def retry(self, response: requests.Response | Exception | None) -> ErrorResolution:
+        """Have a request sent again.
+
+        Raises:
+            AirbyteTracedException: transient_error, it has failed too often, or leads in a circle.
+        """
+        self._thread.attempts = tries = self.attempts + 1
+        circle = isinstance(response, requests.TooManyRedirects)
+        if circle or tries > int(self.max_retries or 0) or not self.config.get("ask_again", True):
+            raise self.failure(FailureType.transient_error, self._passing(response, tries))
+        # Nor RATE_LIMITED: the CDK then prints a status of what it calls the stream, which may be a job or
+        # a parent that no catalog has. The log says what is waited for.
+        return replace(super().interpret_response(response), response_action=ResponseAction.RETRY)
+
+    def _passing(self, response: requests.Response | Exception | None, tries: int) -> str:
+        """The message for a transient failure that outlived its retries."""
+        if isinstance(response, requests.TooManyRedirects):
+            return (
+                f"Amplitude's answer to the request for {self.name} redirects in a circle. The next sync"
+                " goes on from here; check proxies between here and Amplitude."
+            )
+        if tries > 1:
+            last = _problem(response)
+            if isinstance(response, requests.Response):
+                last = f"{response.status_code}{quotation(response)}"
+            return (
+                f"Amplitude did not answer for {self.name} in {tries} attempts (the last: {last}). The next"
+                " sync continues from here; if the error persists, look at Amplitude's status page."
+            )
+        if not isinstance(response, requests.Response):
+            return (
+                f"Amplitude cannot be reached at {_host(response)} ({_problem(response)}). Check the network"
+                " and the data region, then test again."
+            )
+        if response.status_code == 429:
+            return (
+                f"Amplitude takes no more requests of this project at the moment (429{quotation(response)},"
+                f" reading {self.name}). Its limits pass within the hour: test again then."
+            )
+        return (
+            f"Amplitude could not answer for {self.name} ({response.status_code}{quotation(response)})."
+            " Test again in a few minutes."
+        )
+
+    def refusal(self, response: requests.Response) -> AirbyteTracedException:
+        """The error for an answer of 4xx."""
+        status, said = response.status_code, quotation(response)
+        words = said.lower()
+        if status == 407:
+            return self.failure(FailureType.config_error, PROXY_REFUSES)
+        if refuses_keys(response):
+            if "combination" in words:
+                return self.failure(
+                    FailureType.config_error,
+                    f"Amplitude refused the keys when asked for {self.name} ({status}{said}). The secret key"
+                    " does not belong to the API key: copy both from the same project.",
+                )
+            return self.failure(
+                FailureType.config_error,
+                f"Amplitude refused the keys when asked for {self.name} ({status}{said}). Check the API"
+                " key, the secret key and the data region: a key of the other region looks like a wrong key.",
+            )
+        if status == 403 or (status == 404 and "/taxonomy/" in str(response.url)):
+            return self.failure(
+                FailureType.config_error,
+                f"Amplitude does not let this project read {self.name} ({status}{said}): its plan may not"
+                " include it. Leave the stream out; if no stream works, check the keys and the data region.",
+            )
+        query = parse_qs(urlsplit(str(response.url)).query)
+        if status == 400 and self.option:
+            events = [json.loads(event)["event_type"] for event in query.get("e", [])]
+            of = "".join(f" of {event!r}" for event in events)
+            by = "".join(f" by {group!r}" for group in query.get("g", []))
+            return self.failure(
+                FailureType.config_error,
+                f"Amplitude refuses {self.name}{of}{by} ({status}{said}): correct `{self.option}`.",
+            )
+        grouped = self.measure and self.config.get("active_users_group_by_country", True)
+        if status == 400 and grouped and "user property" in words:
+            return self.failure(
+                FailureType.config_error,
+                f"Amplitude cannot group {self.name} by country ({status}{said}): turn off"
+                " `active_users_group_by_country`.",
+            )
+        return self.failure(
+            FailureType.system_error,
+            f"Amplitude could not answer the request for {self.name} ({status}{said}). The next sync sends"
+            " it again; open an issue if the error persists.",
+        )
+
+    def failure(self, kind: FailureType, message: str) -> AirbyteTracedException:
+        """An error of this stream, which ends its request."""
+        self._thread.attempts = 0
+        return AirbyteTracedException(
+            message=message, internal_message=f"{self.name}: {message}", failure_type=kind
+        )
+
+
+PROXY_REFUSES = (
+    "The proxy between here and Amplitude asks for a user and a password (407): put them into its address"
+    " (HTTPS_PROXY=http://user:password@host:port)."
+)
+
+PROBLEMS = {
+    requests.exceptions.ProxyError: "a proxy that does not connect",
+    requests.exceptions.SSLError: "a TLS connection that failed",
+    requests.Timeout: "no response in time",
+    requests.exceptions.ChunkedEncodingError: "a connection that broke off",
+    requests.ConnectionError: "no connection",
+}
+"""What the exceptions of `requests` mean, the more special ones first."""
+
+
+def _obstacle(error: Exception | None) -> str:
+    """What keeps every request from Amplitude until somebody removes it; empty for what may pass."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            f"The certificate of {_host(error)} is not trusted, so nothing was requested. If a proxy of your"
+            " network answers in its place, let REQUESTS_CA_BUNDLE name a file with the proxy's certificate."
+        )
+    if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
+        return PROXY_REFUSES
+    return ""
+
+
+def _problem(error: Any) -> str:
+    """Why there is no response, in words."""
+    if "Failed to resolve" in str(error):
+        return "a name that does not resolve"
+    for kind, words in PROBLEMS.items():
+        if isinstance(error, kind):
+            return words
+    return type(error).__name__
+
+
+def _host(error: Any) -> str:
+    """The host that was asked."""
+    return urlsplit(str(getattr(getattr(error, "request", None), "url", ""))).netloc
+
+
 # -- cohorts.job: The job that writes the members of a cohort to a file ---------------------------
 
 
@@ -874,8 +854,7 @@ class CohortErrorHandler(AmplitudeErrorHandler):
             (response.history and 400 <= response.status_code < 500)  # the host of files
             or response.status_code in (400, 404, 410, 422)
         ):
-            self._thread.attempts = 0
-            return SUCCESS_RESOLUTION
+            return self.accept()
         return super().interpret_response(response)
 
 
@@ -4085,6 +4064,51 @@ class ExportStateMigration(StateMigration):
             return {"unreadable": dict(stream_state)}
 
 
+# -- partitions: Partitions that Amplitude does not return: skipped with a warning ----------------
+
+
+@dataclass(kw_only=True)
+class PartitionErrorHandler(AmplitudeErrorHandler):
+    """Skip a partition that Amplitude refuses by name, such as a deleted chart, with a warning.
+
+    A response is such a refusal if its status is in `statuses`, Amplitude's message contains `words` (in
+    lower case), and `partition`, a regular expression, finds the partition in the request's address.
+    `warning` is the line for the log, in which `{partition}` and `{response}` are filled in.
+    """
+
+    partition: str
+    statuses: list[int]
+    warning: str
+    words: str = ""
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do; a response that is skipped gives no records."""
+        response = response_or_exception
+        if (
+            isinstance(response, requests.Response)
+            and response.status_code in self.statuses
+            and self.words in error_message(response).lower()
+            and not refuses_keys(response)
+            and (partition := self.partition_of(response)) is not None
+        ):
+            LOGGER.warning(
+                self.warning.format(
+                    partition=repr(partition),
+                    response=f"{response.status_code}{quotation(response)}",
+                )
+            )
+            return self.accept()
+        return super().interpret_response(response)
+
+    def partition_of(self, response: requests.Response) -> str | None:
+        """Return the partition that was requested, wherever the request was redirected to, or None."""
+        requested = (response.history or [response])[0].url
+        match = re.search(self.partition, str(requested))
+        return unquote_plus(match[1]) if match else None
+
+
 # -- taxonomy: The taxonomy: event types and their properties -------------------------------------
 
 
@@ -4109,27 +4133,6 @@ class EventTypeRouter(SubstreamPartitionRouter):
         listed = {"listed": [one["event_type"] for one in slices]}
         yield StreamSlice(partition={"event_type": SHARED}, cursor_slice={}, extra_fields=listed)
         yield from slices
-
-
-@dataclass
-class EventPropertyErrorHandler(AmplitudeErrorHandler):
-    """Skip an event type that Amplitude lists and does not know, with a warning that names it."""
-
-    def interpret_response(
-        self, response_or_exception: requests.Response | Exception | None
-    ) -> ErrorResolution:
-        """Tell the requester what to do; an unsuccessful response gives no records."""
-        response = response_or_exception
-        if isinstance(response, requests.Response) and response.status_code in (400, 404):
-            event_type = parse_qs(urlsplit(response.url).query).get("event_type")
-            if event_type and "not found" in error_message(response).lower():
-                LOGGER.warning(
-                    f"Amplitude lists the event type {event_type[0]!r} and does not find it when asked"
-                    f" for {self.name} ({response.status_code}{quotation(response)}): it was skipped."
-                )
-                self._thread.attempts = 0
-                return SUCCESS_RESOLUTION
-        return super().interpret_response(response)
 
 
 @dataclass

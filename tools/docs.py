@@ -102,6 +102,7 @@ def faults_of_errors() -> Iterator[str]:
         for path in sorted(package.rglob("*.py"))
         if path.name != "components.py"  # written from the others
     }
+    texts["manifest.yaml"] = list(messages(yaml.safe_load(MANIFEST)))
     for phrase in words:
         if not any(phrase in text for found in texts.values() for text in found):
             yield f"docs/errors.md: no message contains `{phrase}`; correct the row."
@@ -139,6 +140,15 @@ def strings(path: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in parts:
             yield node.value
+
+
+def messages(node: Any) -> Iterator[str]:
+    """Yield the messages to the user in the manifest, or in a part of it."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if key in ("error_message", "warning"):
+            yield value
+        elif isinstance(value, dict | list):
+            yield from messages(value)
 
 
 def declared() -> Iterator[tuple[str, Mapping[str, Any]]]:

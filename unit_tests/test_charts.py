@@ -227,8 +227,9 @@ def test_a_chart_that_is_gone_or_not_readable_is_named_and_skipped(
 
     assert not output.errors
     assert {row["chart_id"] for row in output.records("charts")} == {"wk3pl4y", "fn5stp3"}
-    (line,) = logged(output, "it was skipped")
-    assert f"the chart 'g0n3' ({status}: Unspecified Error ({details}))" in line
+    (line,) = logged(output, "was skipped")
+    assert "The chart 'g0n3' was skipped" in line
+    assert f"({status}: Unspecified Error ({details}))" in line
     assert "`chart_ids`" in line
 
 
@@ -237,7 +238,7 @@ def test_a_chart_that_does_not_exist_is_skipped(amplitude: Emulator, sync: Sync)
 
     assert not output.errors
     assert output.records("charts") == []
-    assert len(logged(output, "the chart 'nope' (404")) == 1
+    assert len(logged(output, "The chart 'nope' was skipped")) == 1
 
 
 def test_refused_keys_are_no_chart_that_is_gone(config: dict[str, Any], sync: Sync) -> None:

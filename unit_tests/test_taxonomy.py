@@ -145,9 +145,9 @@ def test_an_event_type_that_is_not_found_is_skipped_with_a_warning_that_names_it
     assert sorted(row["event_type"] for row in output.records("event_properties")) == [
         *("", "a", "c", "d", "e")
     ]
-    warnings = [line for line in output.logs if "it was skipped" in line]
+    warnings = [line for line in output.logs if "was skipped" in line]
     assert len(warnings) == 1
-    assert "the event type 'b'" in warnings[0]
+    assert "The event type 'b'" in warnings[0]
     assert "400: Not found" in warnings[0]
 
 

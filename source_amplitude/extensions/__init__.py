@@ -3,7 +3,7 @@
 from source_amplitude.extensions.annotations import AnnotationDay, CategoryName
 from source_amplitude.extensions.authenticator import AmplitudeAuthenticator
 from source_amplitude.extensions.budget import BudgetRetriever
-from source_amplitude.extensions.charts import ChartErrorHandler, ChartExtractor
+from source_amplitude.extensions.charts import ChartExtractor
 from source_amplitude.extensions.cohorts.job import CohortErrorHandler
 from source_amplitude.extensions.cohorts.members import CohortMembersRetriever
 from source_amplitude.extensions.cohorts.states import CohortStateMigration
@@ -18,11 +18,8 @@ from source_amplitude.extensions.export.error_handler import ExportErrorHandler
 from source_amplitude.extensions.export.retriever import ExportRetriever
 from source_amplitude.extensions.export.states import ExportStateMigration
 from source_amplitude.extensions.lists import ListExtractor
-from source_amplitude.extensions.taxonomy import (
-    EventPropertyErrorHandler,
-    EventPropertyType,
-    EventTypeRouter,
-)
+from source_amplitude.extensions.partitions import PartitionErrorHandler
+from source_amplitude.extensions.taxonomy import EventPropertyType, EventTypeRouter
 
 __all__ = [
     "AmplitudeAuthenticator",
@@ -30,13 +27,11 @@ __all__ = [
     "AnnotationDay",
     "BudgetRetriever",
     "CategoryName",
-    "ChartErrorHandler",
     "ChartExtractor",
     "CohortErrorHandler",
     "CohortMembersRetriever",
     "CohortStateMigration",
     "CohortTimes",
-    "EventPropertyErrorHandler",
     "EventPropertyType",
     "EventTypeRouter",
     "ExportDecoder",
@@ -45,6 +40,7 @@ __all__ = [
     "ExportStateMigration",
     "LatestDay",
     "ListExtractor",
+    "PartitionErrorHandler",
     "SegmentationRouter",
     "SeriesExtractor",
     "WindowRetriever",

@@ -14,15 +14,9 @@ from urllib.parse import urlsplit
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
-from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
-    SUCCESS_RESOLUTION,
-    ErrorResolution,
-)
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
 from source_amplitude.extensions.names import number_repeats
-from source_amplitude.extensions.responses import quotation, refuses_keys
 
 LOGGER = logging.getLogger("airbyte")
 
@@ -30,30 +24,6 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 WHOLE = "(whole)"
 """Series and column of a response that is no table."""
-
-
-@dataclass
-class ChartErrorHandler(AmplitudeErrorHandler):
-    """Skip a chart that is gone or cannot be read, with a warning that names it."""
-
-    def interpret_response(
-        self, response_or_exception: requests.Response | Exception | None
-    ) -> ErrorResolution:
-        """Tell the requester what to do; a response of 4xx gives no records."""
-        response = response_or_exception
-        if (
-            isinstance(response, requests.Response)
-            and response.status_code in (400, 403, 404, 410, 422)
-            and not refuses_keys(response)
-        ):
-            LOGGER.warning(
-                f"Amplitude does not give out the chart {chart_id(response)!r}"
-                f" ({response.status_code}{quotation(response)}): it was skipped. If it is gone, remove"
-                " it from `chart_ids`."
-            )
-            self._thread.attempts = 0
-            return SUCCESS_RESOLUTION
-        return super().interpret_response(response)
 
 
 def chart_id(response: requests.Response) -> str:

@@ -112,8 +112,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         response = response_or_exception
         if isinstance(response, requests.Response):
             if response.ok:
-                self._thread.attempts = 0
-                return SUCCESS_RESOLUTION
+                return self.accept()
             if response.status_code not in (408, 429) and response.status_code < 500:
                 raise self.refusal(response)
         elif obstacle := _obstacle(response):
@@ -124,6 +123,11 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
     def attempts(self) -> int:
         """How often the request that this thread sends has failed before."""
         return getattr(self._thread, "attempts", 0)
+
+    def accept(self) -> ErrorResolution:
+        """Count the request as answered."""
+        self._thread.attempts = 0
+        return SUCCESS_RESOLUTION
 
     def retry(self, response: requests.Response | Exception | None) -> ErrorResolution:
         """Have a request sent again.

@@ -1,25 +1,14 @@
 """The taxonomy: event types and their properties."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import requests
 from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
 from airbyte_cdk.sources.declarative.transformations import RecordTransformation
-from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
-    SUCCESS_RESOLUTION,
-    ErrorResolution,
-)
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
 from source_amplitude.extensions.lists import unlike_list
-from source_amplitude.extensions.responses import error_message, quotation
-
-LOGGER = logging.getLogger("airbyte")
 
 SHARED = ""
 """The event type of properties that all event types share; Amplitude has null."""
@@ -42,27 +31,6 @@ class EventTypeRouter(SubstreamPartitionRouter):
         listed = {"listed": [one["event_type"] for one in slices]}
         yield StreamSlice(partition={"event_type": SHARED}, cursor_slice={}, extra_fields=listed)
         yield from slices
-
-
-@dataclass
-class EventPropertyErrorHandler(AmplitudeErrorHandler):
-    """Skip an event type that Amplitude lists and does not know, with a warning that names it."""
-
-    def interpret_response(
-        self, response_or_exception: requests.Response | Exception | None
-    ) -> ErrorResolution:
-        """Tell the requester what to do; an unsuccessful response gives no records."""
-        response = response_or_exception
-        if isinstance(response, requests.Response) and response.status_code in (400, 404):
-            event_type = parse_qs(urlsplit(response.url).query).get("event_type")
-            if event_type and "not found" in error_message(response).lower():
-                LOGGER.warning(
-                    f"Amplitude lists the event type {event_type[0]!r} and does not find it when asked"
-                    f" for {self.name} ({response.status_code}{quotation(response)}): it was skipped."
-                )
-                self._thread.attempts = 0
-                return SUCCESS_RESOLUTION
-        return super().interpret_response(response)
 
 
 @dataclass

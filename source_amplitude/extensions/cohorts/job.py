@@ -13,10 +13,7 @@ import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.requesters import HttpRequester
 from airbyte_cdk.sources.http_logger import format_http_message
-from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
-    SUCCESS_RESOLUTION,
-    ErrorResolution,
-)
+from airbyte_cdk.sources.streams.http.error_handlers.response_models import ErrorResolution
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
@@ -45,8 +42,7 @@ class CohortErrorHandler(AmplitudeErrorHandler):
             (response.history and 400 <= response.status_code < 500)  # the host of files
             or response.status_code in (400, 404, 410, 422)
         ):
-            self._thread.attempts = 0
-            return SUCCESS_RESOLUTION
+            return self.accept()
         return super().interpret_response(response)
 
 
