@@ -132,7 +132,7 @@ def rfc3339(value: Any) -> Any:
 
 
 @dataclass
-class AnnotationDay(RecordTransformation):
+class AddAnnotationDay(RecordTransformation):
     """Give an annotation, as `date`, the day of `start` in the project's time zone.
 
     A start without a zone is taken to be in the project's; where there is no readable start, the
@@ -161,7 +161,7 @@ class AnnotationDay(RecordTransformation):
 
 
 @dataclass
-class CategoryName(RecordTransformation):
+class AddCategoryName(RecordTransformation):
     """Give a category of annotations its `name`, which live responses call `category`.
 
     The category is the record, or what is under its `field`.
@@ -353,11 +353,11 @@ def number_repeats(names: Iterable[str], suffix: str) -> list[str]:
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
-WHOLE = "(whole)"
+UNPARSED = "(whole)"
 """Series and column of a response that is no table."""
 
 
-def chart_id(response: requests.Response) -> str:
+def chart_id_of(response: requests.Response) -> str:
     """The chart that was asked for first, whatever the request was redirected to."""
     url = str((response.history or [response])[0].url)
     return urlsplit(url).path.rstrip("/").split("/")[-2]
@@ -392,7 +392,7 @@ class ChartExtractor(RecordExtractor):
             data = None
         if data is None:
             raise AirbyteTracedException(
-                message=f"Amplitude's answer for {chart_id(response)!r} is no chart: it has no `data`."
+                message=f"Amplitude's answer for {chart_id_of(response)!r} is no chart: it has no `data`."
                 " Nothing of it was read; the next sync requests it again. Open an issue if the error"
                 " persists.",
                 internal_message="malformed chart",
@@ -403,14 +403,14 @@ class ChartExtractor(RecordExtractor):
             yield from chart_records(text)
         except (ValueError, csv.Error):
             LOGGER.warning(
-                f"Amplitude's answer for the chart {chart_id(response)!r} is no table of a known form: one"
+                f"Amplitude's answer for the chart {chart_id_of(response)!r} is no table of a known form: one"
                 " record has all of it as text."
             )
             yield {
                 "title": None,
                 "description": None,
-                "series": WHOLE,
-                "x": WHOLE,
+                "series": UNPARSED,
+                "x": UNPARSED,
                 "value": None,
                 "text": text,
             }
@@ -901,8 +901,11 @@ class CohortApi:
                     f" ({response.status_code}{quotation(response)}): correct the id or remove it, as the"
                     " stream cohorts lists all ids. The other cohorts are read.",
                 )
-            said, created = f"{response.status_code}{quotation(response)}", sent_at(response)
-            request_id = field_of(response, "request_id") if response.ok else ""
+            said, created = (
+                f"{response.status_code}{quotation(response)}",
+                epoch_of_response(response),
+            )
+            request_id = text_field_of(response, "request_id") if response.ok else ""
         if not request_id:
             raise self.error(
                 FailureType.system_error,
@@ -954,7 +957,7 @@ class CohortApi:
                     f"Amplitude lost the request for the members of the cohort {job.cohort!r}"
                     f" ({response.status_code}{quotation(response)}). The next sync asks again.",
                 )
-            return field_of(response, "async_status").upper(), sent_at(response)
+            return text_field_of(response, "async_status").upper(), epoch_of_response(response)
 
     def send_file_request(self, job: CohortJob) -> requests.Response:
         """Return the response with the file of a completed job, whose body has not been read.
@@ -1021,13 +1024,13 @@ class CohortApi:
         return response
 
 
-def sent_at(response: requests.Response) -> int:
+def epoch_of_response(response: requests.Response) -> int:
     """When a response was sent, in seconds since 1970; by this clock where it does not say."""
     moment = date_of(response)
     return int(moment.timestamp() if moment else time.time())
 
 
-def field_of(response: requests.Response, name: str) -> str:
+def text_field_of(response: requests.Response, name: str) -> str:
     """A field of a response as text, empty where it has none."""
     try:
         value = response.json()[name]
@@ -1313,10 +1316,20 @@ class CohortStateMigration(StateMigration):
         """The state by cohort; of any other form, none."""
         try:
             for each in stream_state["states"]:
-                _ = str(each["partition"]["cohort_id"]), epoch_of(each["cursor"]["computed_at"])
+                check_state_of_cohort(each)
             return {"states": stream_state["states"]}
         except (LookupError, TypeError, ValueError):
             return {}
+
+
+def check_state_of_cohort(state: Mapping[str, Any]) -> None:
+    """Check that the state of a cohort has the cohort's id and a time.
+
+    Raises:
+        LookupError, TypeError, ValueError: it does not.
+    """
+    str(state["partition"]["cohort_id"])
+    epoch_of(state["cursor"]["computed_at"])
 
 
 def epoch_of(moment: str) -> int:
@@ -1514,7 +1527,7 @@ MAX_EPOCH_SECONDS = 10**11
 
 
 @dataclass
-class CohortTimes(RecordTransformation):
+class NormalizeCohortTimes(RecordTransformation):
     """Turn a cohort's four times into whole seconds since 1970, from finer ones or from text.
 
     Raises:
@@ -4112,7 +4125,7 @@ class PartitionErrorHandler(AmplitudeErrorHandler):
 # -- taxonomy: The taxonomy: event types and their properties -------------------------------------
 
 
-SHARED = ""
+SHARED_EVENT_TYPE = ""
 """The event type of properties that all event types share; Amplitude has null."""
 
 
@@ -4126,18 +4139,21 @@ class EventTypeRouter(SubstreamPartitionRouter):
     def stream_slices(self) -> Iterator[StreamSlice]:
         """Yield the slices; the first knows the event types of the others."""
         slices = [
-            one
-            for one in super().stream_slices()
-            if one["event_type"] != SHARED and not one.extra_fields.get("deleted")
+            each
+            for each in super().stream_slices()
+            if each["event_type"] != SHARED_EVENT_TYPE and not each.extra_fields.get("deleted")
         ]
-        listed = {"listed": [one["event_type"] for one in slices]}
-        yield StreamSlice(partition={"event_type": SHARED}, cursor_slice={}, extra_fields=listed)
+        yield StreamSlice(
+            partition={"event_type": SHARED_EVENT_TYPE},
+            cursor_slice={},
+            extra_fields={"listed": [each["event_type"] for each in slices]},
+        )
         yield from slices
 
 
 @dataclass
-class EventPropertyType(RecordTransformation):
-    """Give an event property the event type that it was asked for by; shared ones have `SHARED`.
+class AddEventType(RecordTransformation):
+    """Give an event property the event type that it was asked for by; shared ones have `SHARED_EVENT_TYPE`.
 
     Raises:
         AirbyteTracedException: system_error when the property is of another event type.
@@ -4153,8 +4169,8 @@ class EventPropertyType(RecordTransformation):
         stream_slice: Mapping[str, Any] | None = None,
     ) -> None:
         """Change the record in place."""
-        asked = (stream_slice or {}).get("event_type")
-        own = record.get("event_type", asked)
-        if asked and own not in (None, asked):
+        requested = (stream_slice or {}).get("event_type")
+        event_type = record.get("event_type", requested)
+        if requested and event_type not in (None, requested):
             raise unlike_list("event_properties", "it has properties of another event type")
-        record["event_type"] = SHARED if own is None else own
+        record["event_type"] = SHARED_EVENT_TYPE if event_type is None else event_type

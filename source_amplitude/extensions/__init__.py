@@ -1,13 +1,13 @@
 """The classes that manifest.yaml names, each from its room."""
 
-from source_amplitude.extensions.annotations import AnnotationDay, CategoryName
+from source_amplitude.extensions.annotations import AddAnnotationDay, AddCategoryName
 from source_amplitude.extensions.authenticator import AmplitudeAuthenticator
 from source_amplitude.extensions.budget import BudgetRetriever
 from source_amplitude.extensions.charts import ChartExtractor
 from source_amplitude.extensions.cohorts.job import CohortErrorHandler
 from source_amplitude.extensions.cohorts.members import CohortMembersRetriever
 from source_amplitude.extensions.cohorts.states import CohortStateMigration
-from source_amplitude.extensions.cohorts.times import CohortTimes
+from source_amplitude.extensions.cohorts.times import NormalizeCohortTimes
 from source_amplitude.extensions.dashboards.segmentations import SegmentationRouter
 from source_amplitude.extensions.dashboards.series import SeriesExtractor
 from source_amplitude.extensions.dashboards.states import LatestDay
@@ -19,20 +19,19 @@ from source_amplitude.extensions.export.retriever import ExportRetriever
 from source_amplitude.extensions.export.states import ExportStateMigration
 from source_amplitude.extensions.lists import ListExtractor
 from source_amplitude.extensions.partitions import PartitionErrorHandler
-from source_amplitude.extensions.taxonomy import EventPropertyType, EventTypeRouter
+from source_amplitude.extensions.taxonomy import AddEventType, EventTypeRouter
 
 __all__ = [
+    "AddAnnotationDay",
+    "AddCategoryName",
+    "AddEventType",
     "AmplitudeAuthenticator",
     "AmplitudeErrorHandler",
-    "AnnotationDay",
     "BudgetRetriever",
-    "CategoryName",
     "ChartExtractor",
     "CohortErrorHandler",
     "CohortMembersRetriever",
     "CohortStateMigration",
-    "CohortTimes",
-    "EventPropertyType",
     "EventTypeRouter",
     "ExportDecoder",
     "ExportErrorHandler",
@@ -40,6 +39,7 @@ __all__ = [
     "ExportStateMigration",
     "LatestDay",
     "ListExtractor",
+    "NormalizeCohortTimes",
     "PartitionErrorHandler",
     "SegmentationRouter",
     "SeriesExtractor",

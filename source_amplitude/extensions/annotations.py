@@ -14,7 +14,7 @@ from source_amplitude.extensions.times import rfc3339
 
 
 @dataclass
-class AnnotationDay(RecordTransformation):
+class AddAnnotationDay(RecordTransformation):
     """Give an annotation, as `date`, the day of `start` in the project's time zone.
 
     A start without a zone is taken to be in the project's; where there is no readable start, the
@@ -43,7 +43,7 @@ class AnnotationDay(RecordTransformation):
 
 
 @dataclass
-class CategoryName(RecordTransformation):
+class AddCategoryName(RecordTransformation):
     """Give a category of annotations its `name`, which live responses call `category`.
 
     The category is the record, or what is under its `field`.

@@ -22,11 +22,11 @@ LOGGER = logging.getLogger("airbyte")
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
-WHOLE = "(whole)"
+UNPARSED = "(whole)"
 """Series and column of a response that is no table."""
 
 
-def chart_id(response: requests.Response) -> str:
+def chart_id_of(response: requests.Response) -> str:
     """The chart that was asked for first, whatever the request was redirected to."""
     url = str((response.history or [response])[0].url)
     return urlsplit(url).path.rstrip("/").split("/")[-2]
@@ -61,7 +61,7 @@ class ChartExtractor(RecordExtractor):
             data = None
         if data is None:
             raise AirbyteTracedException(
-                message=f"Amplitude's answer for {chart_id(response)!r} is no chart: it has no `data`."
+                message=f"Amplitude's answer for {chart_id_of(response)!r} is no chart: it has no `data`."
                 " Nothing of it was read; the next sync requests it again. Open an issue if the error"
                 " persists.",
                 internal_message="malformed chart",
@@ -72,14 +72,14 @@ class ChartExtractor(RecordExtractor):
             yield from chart_records(text)
         except (ValueError, csv.Error):
             LOGGER.warning(
-                f"Amplitude's answer for the chart {chart_id(response)!r} is no table of a known form: one"
+                f"Amplitude's answer for the chart {chart_id_of(response)!r} is no table of a known form: one"
                 " record has all of it as text."
             )
             yield {
                 "title": None,
                 "description": None,
-                "series": WHOLE,
-                "x": WHOLE,
+                "series": UNPARSED,
+                "x": UNPARSED,
                 "value": None,
                 "text": text,
             }

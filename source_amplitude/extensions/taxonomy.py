@@ -10,7 +10,7 @@ from airbyte_cdk.sources.types import StreamSlice
 
 from source_amplitude.extensions.lists import unlike_list
 
-SHARED = ""
+SHARED_EVENT_TYPE = ""
 """The event type of properties that all event types share; Amplitude has null."""
 
 
@@ -24,18 +24,21 @@ class EventTypeRouter(SubstreamPartitionRouter):
     def stream_slices(self) -> Iterator[StreamSlice]:
         """Yield the slices; the first knows the event types of the others."""
         slices = [
-            one
-            for one in super().stream_slices()
-            if one["event_type"] != SHARED and not one.extra_fields.get("deleted")
+            each
+            for each in super().stream_slices()
+            if each["event_type"] != SHARED_EVENT_TYPE and not each.extra_fields.get("deleted")
         ]
-        listed = {"listed": [one["event_type"] for one in slices]}
-        yield StreamSlice(partition={"event_type": SHARED}, cursor_slice={}, extra_fields=listed)
+        yield StreamSlice(
+            partition={"event_type": SHARED_EVENT_TYPE},
+            cursor_slice={},
+            extra_fields={"listed": [each["event_type"] for each in slices]},
+        )
         yield from slices
 
 
 @dataclass
-class EventPropertyType(RecordTransformation):
-    """Give an event property the event type that it was asked for by; shared ones have `SHARED`.
+class AddEventType(RecordTransformation):
+    """Give an event property the event type that it was asked for by; shared ones have `SHARED_EVENT_TYPE`.
 
     Raises:
         AirbyteTracedException: system_error when the property is of another event type.
@@ -51,8 +54,8 @@ class EventPropertyType(RecordTransformation):
         stream_slice: Mapping[str, Any] | None = None,
     ) -> None:
         """Change the record in place."""
-        asked = (stream_slice or {}).get("event_type")
-        own = record.get("event_type", asked)
-        if asked and own not in (None, asked):
+        requested = (stream_slice or {}).get("event_type")
+        event_type = record.get("event_type", requested)
+        if requested and event_type not in (None, requested):
             raise unlike_list("event_properties", "it has properties of another event type")
-        record["event_type"] = SHARED if own is None else own
+        record["event_type"] = SHARED_EVENT_TYPE if event_type is None else event_type

@@ -89,8 +89,11 @@ class CohortApi:
                     f" ({response.status_code}{quotation(response)}): correct the id or remove it, as the"
                     " stream cohorts lists all ids. The other cohorts are read.",
                 )
-            said, created = f"{response.status_code}{quotation(response)}", sent_at(response)
-            request_id = field_of(response, "request_id") if response.ok else ""
+            said, created = (
+                f"{response.status_code}{quotation(response)}",
+                epoch_of_response(response),
+            )
+            request_id = text_field_of(response, "request_id") if response.ok else ""
         if not request_id:
             raise self.error(
                 FailureType.system_error,
@@ -142,7 +145,7 @@ class CohortApi:
                     f"Amplitude lost the request for the members of the cohort {job.cohort!r}"
                     f" ({response.status_code}{quotation(response)}). The next sync asks again.",
                 )
-            return field_of(response, "async_status").upper(), sent_at(response)
+            return text_field_of(response, "async_status").upper(), epoch_of_response(response)
 
     def send_file_request(self, job: CohortJob) -> requests.Response:
         """Return the response with the file of a completed job, whose body has not been read.
@@ -209,13 +212,13 @@ class CohortApi:
         return response
 
 
-def sent_at(response: requests.Response) -> int:
+def epoch_of_response(response: requests.Response) -> int:
     """When a response was sent, in seconds since 1970; by this clock where it does not say."""
     moment = date_of(response)
     return int(moment.timestamp() if moment else time.time())
 
 
-def field_of(response: requests.Response, name: str) -> str:
+def text_field_of(response: requests.Response, name: str) -> str:
     """A field of a response as text, empty where it has none."""
     try:
         value = response.json()[name]

@@ -23,10 +23,20 @@ class CohortStateMigration(StateMigration):
         """The state by cohort; of any other form, none."""
         try:
             for each in stream_state["states"]:
-                _ = str(each["partition"]["cohort_id"]), epoch_of(each["cursor"]["computed_at"])
+                check_state_of_cohort(each)
             return {"states": stream_state["states"]}
         except (LookupError, TypeError, ValueError):
             return {}
+
+
+def check_state_of_cohort(state: Mapping[str, Any]) -> None:
+    """Check that the state of a cohort has the cohort's id and a time.
+
+    Raises:
+        LookupError, TypeError, ValueError: it does not.
+    """
+    str(state["partition"]["cohort_id"])
+    epoch_of(state["cursor"]["computed_at"])
 
 
 def epoch_of(moment: str) -> int:

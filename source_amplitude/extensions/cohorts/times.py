@@ -16,7 +16,7 @@ MAX_EPOCH_SECONDS = 10**11
 
 
 @dataclass
-class CohortTimes(RecordTransformation):
+class NormalizeCohortTimes(RecordTransformation):
     """Turn a cohort's four times into whole seconds since 1970, from finer ones or from text.
 
     Raises:
