@@ -133,10 +133,9 @@ def rfc3339(value: Any) -> Any:
 
 @dataclass
 class AddAnnotationDay(RecordTransformation):
-    """Give an annotation, as `date`, the day of `start` in the project's time zone.
+    """Set `date` of an annotation to the day of its `start` in the project's time zone.
 
-    A start without a zone is taken to be in the project's; where there is no readable start, the
-    day is null.
+    A start without a zone is taken to be in the project's zone. If `start` cannot be read, `date` is null.
     """
 
     config: Mapping[str, Any]
@@ -162,9 +161,9 @@ class AddAnnotationDay(RecordTransformation):
 
 @dataclass
 class AddCategoryName(RecordTransformation):
-    """Give a category of annotations its `name`, which live responses call `category`.
+    """Set `name` of an annotation's category, which live responses call `category`, unless it has a name.
 
-    The category is the record, or what is under its `field`.
+    The category is the record, or the object under the record's `field`.
     """
 
     parameters: InitVar[Mapping[str, Any] | None] = None
@@ -177,7 +176,7 @@ class AddCategoryName(RecordTransformation):
         stream_state: Mapping[str, Any] | None = None,
         stream_slice: Mapping[str, Any] | None = None,
     ) -> None:
-        """Change the category in place; where there is none, do nothing."""
+        """Change the category in place; without a category, do nothing."""
         category = record.get(self.field) if self.field else record
         if isinstance(category, dict) and category.get("name") is None:
             category["name"] = category.get("category")
@@ -348,17 +347,17 @@ def number_repeats(names: Iterable[str], suffix: str) -> list[str]:
     return list(used)
 
 
-# -- charts: Saved charts: a CSV becomes one record per cell --------------------------------------
+# -- charts: Saved charts: a record for each cell of the CSV --------------------------------------
 
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 UNPARSED = "(whole)"
-"""Series and column of a response that is no table."""
+"""Series and column of the one record of a chart whose format is not known."""
 
 
 def chart_id_of(response: requests.Response) -> str:
-    """The chart that was asked for first, whatever the request was redirected to."""
+    """Return the id of the requested chart, wherever the request was redirected to."""
     url = str((response.history or [response])[0].url)
     return urlsplit(url).path.rstrip("/").split("/")[-2]
 
@@ -368,16 +367,17 @@ class ChartExtractor(RecordExtractor):
     """Turn a saved chart, `{"data": csv}`, into records: one for each series and column.
 
     The CSV (RFC 4180) has lines of one cell (title, description, measure, event), and below them a table: a
-    header, and rows of as many cells, the labels first. A cell of text begins with a tab, a figure does not.
-    A further table may follow, under lines of its own.
+    header, and rows of equal length that begin with their labels. A cell with text begins with a tab, a cell
+    with a number does not. More tables may follow, each below its own lines.
 
-    A record is `{"title", "description", "series", "x", "value", "text"}`: `series` has the labels of the
-    row, `x` the header of the column, `text` the cell, and `value` the cell as a number or null. Rows with
-    the same labels, and columns with the same header, are numbered.
-    What is no such table is one record, with all of it as `text`, and the log says so.
+    A record is `{"title", "description", "series", "x", "value", "text"}`: `series` joins the labels of the
+    row, `x` is the header of the column, `text` the cell, and `value` the cell as a number or null. Repeated
+    series and columns are numbered. `chart_records` has an example.
+    A chart in an unknown format becomes one record with the whole response as `text`, and a warning.
+    Memory: all records of the chart.
 
     Raises:
-        AirbyteTracedException: system_error when the response is not a JSON object with `data`.
+        AirbyteTracedException: system_error if the response is not a JSON object with `data`.
 
     See: https://amplitude.com/docs/apis/analytics/dashboard-rest#get-results-from-an-existing-chart
     """
@@ -403,8 +403,8 @@ class ChartExtractor(RecordExtractor):
             yield from chart_records(text)
         except (ValueError, csv.Error):
             LOGGER.warning(
-                f"Amplitude's answer for the chart {chart_id_of(response)!r} is no table of a known form: one"
-                " record has all of it as text."
+                f"The chart {chart_id_of(response)!r} has an unknown format: it became one record, with the"
+                " whole response as `text`."
             )
             yield {
                 "title": None,
@@ -498,12 +498,16 @@ def text_of(cell: str) -> str:
 
 
 def label_of(cell: str) -> str:
-    """Return the text of a label, which is never empty, since it becomes part of a record's key."""
+    """Return the text of a label, which is never empty, because it becomes part of a record's key."""
     return text_of(cell) or "(none)"
 
 
 def count_labels(rows: list[list[str]]) -> int:
-    """How many of the first columns are labels; where all columns are text, the first one is."""
+    """Return how many columns at the beginning of the rows are labels, at least one.
+
+    The labels are the first columns whose cells are all text. If every column is text, only the first has
+    labels.
+    """
     tabs = any(cell.startswith("\t") for row in rows for cell in row)
     texts = [
         all(cell.startswith("\t") if tabs else chart_number(cell) is None for cell in column)
@@ -513,7 +517,7 @@ def count_labels(rows: list[list[str]]) -> int:
 
 
 def chart_number(cell: str) -> float | None:
-    """The number that a cell is, exact where it is an integer, or None."""
+    """Return a cell as a number, exact if it is an integer, or None if it is not a finite number."""
     match = NUMBER.fullmatch(cell)
     try:
         number = float(cell) if match and any(match.groups()) else int(cell) if match else None
@@ -611,7 +615,7 @@ class Waits(BackoffStrategy):
         attempt_count: int,
     ) -> float:
         """The seconds; the log says what a 429 is waited for."""
-        growing = float(5 * 2**attempt_count)
+        growing = growing_seconds(attempt_count)
         response = response_or_exception
         if not isinstance(response, requests.Response):
             return growing
@@ -628,6 +632,11 @@ class Waits(BackoffStrategy):
             f"Amplitude takes no more requests for {self.name} now (429): waiting {seconds:.0f} s, {why}."
         )
         return seconds
+
+
+def growing_seconds(attempt: int) -> float:
+    """Return how many seconds to wait after the given failed attempt: 10, 20, 40, ..."""
+    return float(5 * 2**attempt)
 
 
 def _retry_after(value: str | None) -> float:
@@ -834,9 +843,10 @@ def _host(error: Any) -> str:
 
 
 POLL_PAUSES = (1, 2, 3, 5, 10, 20, 30)
-"""Seconds between the first polls, then `LONGEST_POLL_PAUSE`: small cohorts take 30 to 60 s too."""
+"""Seconds between the first polls; small cohorts take 30 to 60 s too."""
 
 LONGEST_POLL_PAUSE = 60
+"""Seconds between all later polls."""
 
 LONGEST_JOB_SECONDS = 90 * 60
 
@@ -898,10 +908,10 @@ class CohortApi:
                 raise self.error(
                     FailureType.config_error,
                     f"Amplitude does not know the cohort {cohort!r} of `cohort_ids`"
-                    f" ({response.status_code}{quotation(response)}): correct the id or remove it, as the"
-                    " stream cohorts lists all ids. The other cohorts are read.",
+                    f" ({response.status_code}{quotation(response)}): correct the id or remove it;"
+                    " the stream cohorts lists all ids. The other cohorts are read.",
                 )
-            said, created = (
+            answer, created = (
                 f"{response.status_code}{quotation(response)}",
                 epoch_of_response(response),
             )
@@ -909,8 +919,9 @@ class CohortApi:
         if not request_id:
             raise self.error(
                 FailureType.system_error,
-                f"Amplitude could not answer the request for {self.name} of the cohort {cohort!r} ({said}):"
-                " it names no `request_id`. Try again, and open an issue if it stays.",
+                f"Amplitude could not answer the request for {self.name} of the cohort {cohort!r}"
+                f" ({answer}): the response does not have a `request_id`. The next sync sends the request"
+                " again; if the error persists, open an issue.",
             )
         return CohortJob(cohort, quote(request_id, safe=""), created)
 
@@ -926,7 +937,7 @@ class CohortApi:
         waited = 0
         for pause in chain(POLL_PAUSES, repeat(LONGEST_POLL_PAUSE)):
             LOGGER.info(
-                f"Amplitude prepares the members of the cohort {job.cohort!r}: {waited} s so far."
+                f"Amplitude is preparing the members of the cohort {job.cohort!r}: {waited} s so far."
             )
             time.sleep(pause)
             waited += pause
@@ -936,8 +947,8 @@ class CohortApi:
             if re.search("FAIL|ERROR|CANCEL", status):
                 raise self.error(
                     FailureType.transient_error,
-                    f"Amplitude could not write the members of the cohort {job.cohort!r}. The next sync asks"
-                    " again; if it stays, turn off `cohort_member_properties`.",
+                    f"Amplitude could not write the members of the cohort {job.cohort!r}. The next sync"
+                    " requests them again; if the error persists, turn off `cohort_member_properties`.",
                 )
             if waited >= LONGEST_JOB_SECONDS:
                 break
@@ -945,7 +956,7 @@ class CohortApi:
             FailureType.transient_error,
             f"Amplitude has not written the members of the cohort {job.cohort!r} within"
             f" {waited // 60} minutes. Turn off `cohort_member_properties`, which makes the file"
-            " smaller, or remove the id from `cohort_ids`; the next sync asks again.",
+            " smaller, or remove the id from `cohort_ids`; the next sync requests them again.",
         )
 
     def _poll(self, job: CohortJob) -> tuple[str, int]:
@@ -954,8 +965,9 @@ class CohortApi:
             if not response.ok:
                 raise self.error(
                     FailureType.system_error,
-                    f"Amplitude lost the request for the members of the cohort {job.cohort!r}"
-                    f" ({response.status_code}{quotation(response)}). The next sync asks again.",
+                    f"Amplitude does not return the status of the job for the members of the cohort"
+                    f" {job.cohort!r} ({response.status_code}{quotation(response)}). The next sync creates a"
+                    " new job; if the error persists, open an issue.",
                 )
             return text_field_of(response, "async_status").upper(), epoch_of_response(response)
 
@@ -965,15 +977,16 @@ class CohortApi:
         A refusal of the host that keeps the file is a response too; it has a `history`.
 
         Raises:
-            AirbyteTracedException: system_error if Amplitude does not give out the file.
+            AirbyteTracedException: system_error if Amplitude refuses it.
         """
         response = self._send(f"5/cohorts/request/{job.request_id}/file", "HTTP", is_file=True)
         if not response.ok and not response.history:
             with response:
                 raise self.error(
                     FailureType.system_error,
-                    f"Amplitude does not give out the file of the members of the cohort {job.cohort!r}"
-                    f" ({response.status_code}{quotation(response)}). The next sync asks again.",
+                    f"Amplitude does not return the file with the members of the cohort {job.cohort!r}"
+                    f" ({response.status_code}{quotation(response)}). The next sync creates a new job; if the"
+                    " error persists, open an issue.",
                 )
         return response
 
@@ -1002,7 +1015,7 @@ class CohortApi:
         if is_file:
             description = "Read the members"
         else:
-            description = "Ask what has changed" if kind == "HTTP" else "Create or poll the job"
+            description = "Request what has changed" if kind == "HTTP" else "Create or poll the job"
 
         def describe(response: requests.Response) -> Any:
             return format_http_message(
@@ -1025,13 +1038,13 @@ class CohortApi:
 
 
 def epoch_of_response(response: requests.Response) -> int:
-    """When a response was sent, in seconds since 1970; by this clock where it does not say."""
+    """Return when a response was sent, in seconds since 1970, or the present time if it does not say."""
     moment = date_of(response)
     return int(moment.timestamp() if moment else time.time())
 
 
 def text_field_of(response: requests.Response, name: str) -> str:
-    """A field of a response as text, empty where it has none."""
+    """Return a field of a response as text, empty if the response does not have it."""
     try:
         value = response.json()[name]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -1039,18 +1052,18 @@ def text_field_of(response: requests.Response, name: str) -> str:
     return str(value) if isinstance(value, str | int) else ""
 
 
-# -- cohorts.rows: The rows of a cohort's file: each becomes a member -----------------------------
+# -- cohorts.rows: The rows of a cohort's file: a member for each row -----------------------------
 
 
 MAX_CELL_BYTES = 64 * 1024 * 1024
 
-# The csv module has one limit for the whole process, 128 KiB unless it is set.
+# The csv module has one limit for the whole process, 128 KiB by default.
 csv.field_size_limit(MAX_CELL_BYTES)
 
 
 @dataclass
 class TextLines:
-    """The lines of a decoded text; `replaced` counts those in which U+FFFD took the place of bytes."""
+    """The lines of a decoded text; `replaced` counts the lines in which U+FFFD replaces invalid bytes."""
 
     text: IO[str]
     replaced: int = 0
@@ -1064,7 +1077,7 @@ class TextLines:
 class Columns(NamedTuple):
     """The columns of a file by their meaning; `properties` has those that are not ids, by name.
 
-    `renamed` counts the columns that got a number, since another column has their name.
+    `renamed` counts the columns that got a number, because an earlier column has their name.
     """
 
     width: int
@@ -1075,13 +1088,13 @@ class Columns(NamedTuple):
 
 
 def header_of(rows: Iterator[list[str]]) -> Columns:
-    """Take the first row, and return which column is what.
+    """Read the first row, and return which column is what.
 
-    The first column `amplitude_id` and the first `user_id` are the ids. Of other columns with one name the
-    first keeps it, and the others are `name_2`, `name_3`.
+    The first column `amplitude_id` and the first `user_id` are the ids. If other columns have the same name,
+    the first keeps it, and the others become `name_2`, `name_3`.
 
     Raises:
-        ValueError: it does not have a column `amplitude_id`.
+        ValueError: there is no column `amplitude_id`.
     """
     header = next(rows, [])
     names = [name.strip() for name in header]
@@ -1097,14 +1110,14 @@ def member_of(row: list[str], columns: Columns) -> dict[str, Any]:
     """Turn a row into a member: two ids, and all other cells under `properties`; an empty cell is null.
 
     Raises:
-        ValueError: it has another number of cells than the header, or its `amplitude_id` is not a number.
+        ValueError: the row is longer or shorter than the header, or its `amplitude_id` is not a number.
     """
     number = row[columns.amplitude_id].strip() if len(row) == columns.width else ""
     if not number.isdecimal():
         raise ValueError("not a member")
     properties = {name: row[column] or None for name, column in columns.properties.items()}
     if properties.get("amplitude_id") == number:
-        del properties["amplitude_id"]  # Amplitude repeats it before the properties
+        del properties["amplitude_id"]  # Amplitude repeats the id before the properties
     return {
         "amplitude_id": int(number),
         "user_id": row[columns.user_id] or None if columns.user_id is not None else None,
@@ -1150,7 +1163,7 @@ def unusable_folder(what: str, error: OSError) -> AirbyteTracedException:
     )
 
 
-# -- cohorts.file: The file of a cohort's members: on disk, whole ---------------------------------
+# -- cohorts.file: The file with a cohort's members: downloaded to disk, verified, and read -------
 
 
 FILE_ATTEMPTS = 5
@@ -1158,7 +1171,7 @@ FILE_ATTEMPTS = 5
 
 
 class DamagedFileError(Exception):
-    """A file of members that is not whole."""
+    """A file with members arrived damaged or incomplete; the message says how."""
 
 
 @dataclass
@@ -1178,8 +1191,8 @@ class CohortFile:
         The log says how many columns were renamed, and how many lines had bytes that are not UTF-8.
 
         Raises:
-            AirbyteTracedException: transient_error if it does not arrive whole in `FILE_ATTEMPTS`,
-                config_error if the disk does not take it, system_error if Amplitude refuses it or it is
+            AirbyteTracedException: transient_error if the file does not arrive whole in `FILE_ATTEMPTS`,
+                config_error if it cannot be written to disk, system_error if Amplitude refuses it or it is
                 not a table of members.
         """
         with (
@@ -1193,8 +1206,8 @@ class CohortFile:
                 columns = header_of(rows)
                 if columns.renamed:
                     LOGGER.warning(
-                        f"The file of the members of the cohort {self.job.cohort!r} has {columns.renamed}"
-                        " columns with the name of another one: a number was added to their names."
+                        f"The file with the members of the cohort {self.job.cohort!r} has {columns.renamed}"
+                        " columns whose name occurs before: a number was added to each."
                     )
                 for row in rows:
                     if row:
@@ -1202,18 +1215,19 @@ class CohortFile:
             except (csv.Error, ValueError) as error:
                 raise self.api.error(
                     FailureType.system_error,
-                    f"The file of the members of the cohort {self.job.cohort!r} has no column `amplitude_id`"
-                    f" of numbers, or another number of columns, in line {rows.line_num or 1}. Try again,"
-                    " and open an issue if it stays.",
+                    f"Line {rows.line_num or 1} of the file with the members of the cohort"
+                    f" {self.job.cohort!r} does not have a number as `amplitude_id`, or not as many columns"
+                    " as the header. The next sync requests the file again; if the error persists, open an"
+                    " issue.",
                 ) from error
             if lines.replaced:
                 LOGGER.warning(
-                    f"The file of the members of the cohort {self.job.cohort!r} holds bytes that are no UTF-8"
-                    f" in {lines.replaced} lines: U+FFFD is in their place."
+                    f"The file with the members of the cohort {self.job.cohort!r} contains invalid UTF-8 in"
+                    f" {lines.replaced} lines; the bytes were replaced by U+FFFD."
                 )
 
     def _download(self) -> IO[bytes]:
-        """Return the file from its beginning; it has no name, so that it is gone with the process."""
+        """Return the verified file, which does not have a name, so that it is gone with the process."""
         attempt = 0
         while True:
             attempt += 1
@@ -1229,22 +1243,22 @@ class CohortFile:
                 if attempt == FILE_ATTEMPTS:
                     raise self.api.error(
                         FailureType.transient_error,
-                        f"The file of the members of the cohort {self.job.cohort!r} could not be downloaded"
-                        f" in {attempt} attempts: {what}. The next sync asks again; if it stays, check"
-                        " proxies between here and Amplitude, and open an issue.",
+                        f"The file with the members of the cohort {self.job.cohort!r} could not be downloaded"
+                        f" in {attempt} attempts: {what}. The next sync requests it again; if the error"
+                        " persists, check proxies between here and Amplitude, and open an issue.",
                     ) from error
-                pause = 5 * 2**attempt
+                pause = growing_seconds(attempt)
                 LOGGER.info(
-                    f"The file of the members of the cohort {self.job.cohort!r} is downloaded again in"
-                    f" {pause} s: {what}."
+                    f"The file with the members of the cohort {self.job.cohort!r} is downloaded again in"
+                    f" {pause:.0f} s: {what}."
                 )
                 time.sleep(pause)
             except OSError as error:
-                with suppress(OSError):  # it tries once more to write what it holds
+                with suppress(OSError):  # closing tries to write the buffer once more
                     file.close()
                 raise self.api.error(
                     FailureType.config_error,
-                    f"The file of the members of the cohort {self.job.cohort!r} cannot be written to the"
+                    f"The file with the members of the cohort {self.job.cohort!r} cannot be written to the"
                     f" folder {gettempdir()} ({error.strerror}): free some space, or set TMPDIR to a larger"
                     " folder.",
                 ) from error
@@ -1257,12 +1271,14 @@ def spool(response: requests.Response, file: IO[bytes]) -> None:
     """Write the body of a response to disk as it came, chunk by chunk.
 
     Raises:
-        DamagedFileError: the host that keeps the file refuses the link.
+        DamagedFileError: the file server refused the download link, which holds for a minute.
     """
     if not response.ok:
-        raise DamagedFileError(f"the host that keeps it refused the link ({response.status_code})")
-    # `open_inflated` inflates, whatever the header says: urllib3 does not notice a gzip without an end.
-    # (In the Connector Builder the body has been read, and inflated, for the log.)
+        raise DamagedFileError(
+            f"the file server refused the download link ({response.status_code})"
+        )
+    # Without this header the body is not inflated here: urllib3 does not notice a gzip that is cut short, so
+    # `open_inflated` does it. (The Connector Builder has read and inflated the body before, for its log.)
     response.raw.headers.pop("Content-Encoding", None)
     for chunk in response.iter_content(CHUNK_BYTES):
         file.write(chunk)
@@ -1270,10 +1286,13 @@ def spool(response: requests.Response, file: IO[bytes]) -> None:
 
 
 def verify(file: IO[bytes], response: requests.Response) -> None:
-    """Check that a file is whole, which its gzip, the length of its response or its last line tells.
+    """Check that a file is whole.
+
+    A gzip has a checksum at its end. Plain text is whole if HTTP says where it ends, which `requests` checks,
+    or at least if its last line has an end.
 
     Raises:
-        DamagedFileError: it is not.
+        DamagedFileError: the file is empty, damaged or cut short.
     """
     try:
         last, zipped = b"", False
@@ -1303,17 +1322,17 @@ def open_inflated(file: IO[bytes]) -> AbstractContextManager[Any]:
 
 @dataclass
 class CohortStateMigration(StateMigration):
-    """Keep of a state when each cohort was computed; without that a cohort is read again."""
+    """Keep each cohort's `computed_at`; drop a state of any other form, so that cohorts are read again."""
 
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
 
     def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
-        """Whether the state has another form."""
+        """Return whether the state has another form."""
         return stream_state != self.migrate(stream_state)
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The state by cohort; of any other form, none."""
+        """Return the state by cohort, or an empty state."""
         try:
             for each in stream_state["states"]:
                 check_state_of_cohort(each)
@@ -1333,12 +1352,12 @@ def check_state_of_cohort(state: Mapping[str, Any]) -> None:
 
 
 def epoch_of(moment: str) -> int:
-    """A moment such as `2024-01-31T05:00:00Z` in seconds since 1970."""
+    """Convert a timestamp such as `2024-01-31T05:00:00Z` to seconds since 1970."""
     return int(datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S%z").timestamp())
 
 
 def moment_of(epoch: int) -> str:
-    """Seconds since 1970 as `2024-01-31T05:00:00Z`."""
+    """Convert seconds since 1970 to a timestamp such as `2024-01-31T05:00:00Z`."""
     return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -1346,7 +1365,7 @@ def moment_of(epoch: int) -> str:
 
 
 class LastChange(NamedTuple):
-    """When a cohort was last computed (None: never, or unknown) and edited, in seconds since 1970."""
+    """When a cohort was last computed (None if unknown) and edited, in seconds since 1970."""
 
     computed: int | None = None
     edited: int = 0
@@ -1448,28 +1467,28 @@ class CohortMembersRetriever(Retriever):
             self._requests_left -= 1
             if self._requests_left >= 0:
                 return True
-        resets = f"on {self._resets_on}" if self._resets_on else "with the next month"
+        resets = f"on {self._resets_on}" if self._resets_on else "at the start of the next month"
         LOGGER.warning(
-            f"{self.name}: the members of the cohort {cohort!r} were not read, since Amplitude's limit"
+            f"{self.name}: the members of the cohort {cohort!r} were not read, because Amplitude's limit"
             f" of cohort requests for this month is reached. It is reset {resets}; a sync after that"
             " reads them. Take ids out of `cohort_ids`, or sync less often."
         )
         return False
 
 
-# -- lists: Lists: one record per row -------------------------------------------------------------
+# -- lists: Lists: a record for each row ----------------------------------------------------------
 
 
 @dataclass
 class ListExtractor(RecordExtractor):
-    """Turn a response, or what is under its `data_field`, into records: one per row, as it came.
+    """Turn a response, or the list under its `data_field`, into records: one for each row, unchanged.
 
-    With `expand`, the records are the items of each row's list of that name, with the row's other
-    fields. A list is read whole before its first record.
+    With `expand`, a record is an item of each row's list of that name, together with the row's other fields.
+    The whole list is checked before the first record, and held in memory.
 
     Raises:
-        AirbyteTracedException: system_error when there is no list, so that a table is never
-            emptied by mistake, or a row is no object or lacks a field of `primary_key`.
+        AirbyteTracedException: system_error if the response does not have a list, so that a table is never
+            emptied by mistake, or if a row is not an object or lacks a field of `primary_key`.
     """
 
     name: str
@@ -1480,7 +1499,7 @@ class ListExtractor(RecordExtractor):
     expand: str = ""
 
     def extract_records(self, response: requests.Response) -> list[dict[str, Any]]:
-        """The records of a response, in its order."""
+        """Return the records of a response, in its order."""
         try:
             body = response.json()
             rows = body[self.data_field] if self.data_field else body
@@ -1493,23 +1512,24 @@ class ListExtractor(RecordExtractor):
         key = [self.primary_key] if isinstance(self.primary_key, str) else self.primary_key
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict):
-                raise unlike_list(self.name, f"its row {number} is no object")
+                raise unlike_list(self.name, f"its row {number} is not an object")
             for field in key:
                 if row.get(field) is None:
-                    raise unlike_list(self.name, f"its row {number} has no `{field}`")
+                    raise unlike_list(self.name, f"its row {number} does not have `{field}`")
         return rows
 
     def _items(self, row: Any) -> Iterator[Any]:
+        """Yield the items of a row's list `expand`, each with the row's other fields."""
         items = row.get(self.expand) if isinstance(row, dict) else None
         if not isinstance(items, list):
-            raise unlike_list(self.name, f"a row of it has no list `{self.expand}`")
+            raise unlike_list(self.name, f"one of its rows does not have a list `{self.expand}`")
         others = {field: value for field, value in row.items() if field != self.expand}
         for item in items:
             yield {**others, **item} if isinstance(item, dict) else item
 
 
 def unlike_list(stream: str, what: str) -> AirbyteTracedException:
-    """The error for a list that is not as documented."""
+    """Return the error for a list that is not as Amplitude documents it."""
     return AirbyteTracedException(
         message=f"Amplitude's answer for {stream} is not the list that its documentation promises"
         f" ({what}). Nothing of it was read; the next sync requests it again. Open an issue if the error"
@@ -1519,19 +1539,19 @@ def unlike_list(stream: str, what: str) -> AirbyteTracedException:
     )
 
 
-# -- cohorts.times: The times of cohorts ----------------------------------------------------------
+# -- cohorts.times: The times in the list of cohorts ----------------------------------------------
 
 
 MAX_EPOCH_SECONDS = 10**11
-"""The year 5138: what is larger has thousandths of a second, or thousandths of those."""
+"""Larger values are milliseconds or microseconds (10¹¹ s is the year 5138)."""
 
 
 @dataclass
 class NormalizeCohortTimes(RecordTransformation):
-    """Turn a cohort's four times into whole seconds since 1970, from finer ones or from text.
+    """Turn a cohort's four times into whole seconds since 1970.
 
     Raises:
-        AirbyteTracedException: system_error at what is no time.
+        AirbyteTracedException: system_error if one of them is not a time.
     """
 
     parameters: InitVar[Mapping[str, Any] | None] = None
@@ -1543,20 +1563,20 @@ class NormalizeCohortTimes(RecordTransformation):
         stream_state: Mapping[str, Any] | None = None,
         stream_slice: Mapping[str, Any] | None = None,
     ) -> None:
-        """Change the record in place; null stays null, and an empty text is null."""
+        """Change the record in place; null stays null, and an empty text becomes null."""
         for field in ("createdAt", "lastComputed", "lastMod", "last_viewed"):
             if record.get(field) is not None:
                 try:
                     record[field] = epoch_seconds(record[field])
                 except (ValueError, OverflowError) as error:
-                    raise unlike_list("cohorts", f"`{field}` of a cohort is no time") from error
+                    raise unlike_list("cohorts", f"`{field}` of a cohort is not a time") from error
 
 
 def epoch_seconds(value: Any) -> int | None:
-    """Turn seconds since 1970, finer units of them, or text of either or of a time, into seconds.
+    """Convert an epoch (seconds, ms or µs, as number or text) or a timestamp to epoch seconds.
 
     Raises:
-        ValueError, OverflowError: it is no time.
+        ValueError, OverflowError: the value is not a time.
     """
     if isinstance(value, str):
         if not value.strip():
@@ -4131,13 +4151,13 @@ SHARED_EVENT_TYPE = ""
 
 @dataclass
 class EventTypeRouter(SubstreamPartitionRouter):
-    """Turn the event types into a slice each, after one for the properties that all share.
+    """Make a slice of each event type, after a slice for the properties that all event types share.
 
-    A deleted event type, whose properties Amplitude never lists, and one without a name have none.
+    Deleted event types, whose properties Amplitude never lists, and event types without a name are left out.
     """
 
     def stream_slices(self) -> Iterator[StreamSlice]:
-        """Yield the slices; the first knows the event types of the others."""
+        """Yield the slices; the first has the event types of the others as `listed` of its extra fields."""
         slices = [
             each
             for each in super().stream_slices()
@@ -4153,10 +4173,10 @@ class EventTypeRouter(SubstreamPartitionRouter):
 
 @dataclass
 class AddEventType(RecordTransformation):
-    """Give an event property the event type that it was asked for by; shared ones have `SHARED_EVENT_TYPE`.
+    """Set `event_type` to the type that was requested; properties shared by all types get an empty string.
 
     Raises:
-        AirbyteTracedException: system_error when the property is of another event type.
+        AirbyteTracedException: system_error if the property belongs to another event type.
     """
 
     parameters: InitVar[Mapping[str, Any] | None] = None

@@ -204,7 +204,7 @@ def test_what_is_no_table_of_a_known_form_comes_whole_as_text_with_a_warning(
         "value": None,
         "text": data if isinstance(data, str) else json.dumps(data),
     }
-    assert len(logged(output, "'wk3pl4y' is no table of a known form")) == 1
+    assert len(logged(output, "The chart 'wk3pl4y' has an unknown format")) == 1
 
 
 def test_the_example_in_the_documentation_of_charts_is_true() -> None:

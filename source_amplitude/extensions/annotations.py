@@ -15,10 +15,9 @@ from source_amplitude.extensions.times import rfc3339
 
 @dataclass
 class AddAnnotationDay(RecordTransformation):
-    """Give an annotation, as `date`, the day of `start` in the project's time zone.
+    """Set `date` of an annotation to the day of its `start` in the project's time zone.
 
-    A start without a zone is taken to be in the project's; where there is no readable start, the
-    day is null.
+    A start without a zone is taken to be in the project's zone. If `start` cannot be read, `date` is null.
     """
 
     config: Mapping[str, Any]
@@ -44,9 +43,9 @@ class AddAnnotationDay(RecordTransformation):
 
 @dataclass
 class AddCategoryName(RecordTransformation):
-    """Give a category of annotations its `name`, which live responses call `category`.
+    """Set `name` of an annotation's category, which live responses call `category`, unless it has a name.
 
-    The category is the record, or what is under its `field`.
+    The category is the record, or the object under the record's `field`.
     """
 
     parameters: InitVar[Mapping[str, Any] | None] = None
@@ -59,7 +58,7 @@ class AddCategoryName(RecordTransformation):
         stream_state: Mapping[str, Any] | None = None,
         stream_slice: Mapping[str, Any] | None = None,
     ) -> None:
-        """Change the category in place; where there is none, do nothing."""
+        """Change the category in place; without a category, do nothing."""
         category = record.get(self.field) if self.field else record
         if isinstance(category, dict) and category.get("name") is None:
             category["name"] = category.get("category")

@@ -1,4 +1,4 @@
-"""Saved charts: a CSV becomes one record per cell."""
+"""Saved charts: a record for each cell of the CSV."""
 
 import csv
 import io
@@ -23,11 +23,11 @@ LOGGER = logging.getLogger("airbyte")
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 UNPARSED = "(whole)"
-"""Series and column of a response that is no table."""
+"""Series and column of the one record of a chart whose format is not known."""
 
 
 def chart_id_of(response: requests.Response) -> str:
-    """The chart that was asked for first, whatever the request was redirected to."""
+    """Return the id of the requested chart, wherever the request was redirected to."""
     url = str((response.history or [response])[0].url)
     return urlsplit(url).path.rstrip("/").split("/")[-2]
 
@@ -37,16 +37,17 @@ class ChartExtractor(RecordExtractor):
     """Turn a saved chart, `{"data": csv}`, into records: one for each series and column.
 
     The CSV (RFC 4180) has lines of one cell (title, description, measure, event), and below them a table: a
-    header, and rows of as many cells, the labels first. A cell of text begins with a tab, a figure does not.
-    A further table may follow, under lines of its own.
+    header, and rows of equal length that begin with their labels. A cell with text begins with a tab, a cell
+    with a number does not. More tables may follow, each below its own lines.
 
-    A record is `{"title", "description", "series", "x", "value", "text"}`: `series` has the labels of the
-    row, `x` the header of the column, `text` the cell, and `value` the cell as a number or null. Rows with
-    the same labels, and columns with the same header, are numbered.
-    What is no such table is one record, with all of it as `text`, and the log says so.
+    A record is `{"title", "description", "series", "x", "value", "text"}`: `series` joins the labels of the
+    row, `x` is the header of the column, `text` the cell, and `value` the cell as a number or null. Repeated
+    series and columns are numbered. `chart_records` has an example.
+    A chart in an unknown format becomes one record with the whole response as `text`, and a warning.
+    Memory: all records of the chart.
 
     Raises:
-        AirbyteTracedException: system_error when the response is not a JSON object with `data`.
+        AirbyteTracedException: system_error if the response is not a JSON object with `data`.
 
     See: https://amplitude.com/docs/apis/analytics/dashboard-rest#get-results-from-an-existing-chart
     """
@@ -72,8 +73,8 @@ class ChartExtractor(RecordExtractor):
             yield from chart_records(text)
         except (ValueError, csv.Error):
             LOGGER.warning(
-                f"Amplitude's answer for the chart {chart_id_of(response)!r} is no table of a known form: one"
-                " record has all of it as text."
+                f"The chart {chart_id_of(response)!r} has an unknown format: it became one record, with the"
+                " whole response as `text`."
             )
             yield {
                 "title": None,
@@ -167,12 +168,16 @@ def text_of(cell: str) -> str:
 
 
 def label_of(cell: str) -> str:
-    """Return the text of a label, which is never empty, since it becomes part of a record's key."""
+    """Return the text of a label, which is never empty, because it becomes part of a record's key."""
     return text_of(cell) or "(none)"
 
 
 def count_labels(rows: list[list[str]]) -> int:
-    """How many of the first columns are labels; where all columns are text, the first one is."""
+    """Return how many columns at the beginning of the rows are labels, at least one.
+
+    The labels are the first columns whose cells are all text. If every column is text, only the first has
+    labels.
+    """
     tabs = any(cell.startswith("\t") for row in rows for cell in row)
     texts = [
         all(cell.startswith("\t") if tabs else chart_number(cell) is None for cell in column)
@@ -182,7 +187,7 @@ def count_labels(rows: list[list[str]]) -> int:
 
 
 def chart_number(cell: str) -> float | None:
-    """The number that a cell is, exact where it is an integer, or None."""
+    """Return a cell as a number, exact if it is an integer, or None if it is not a finite number."""
     match = NUMBER.fullmatch(cell)
     try:
         number = float(cell) if match and any(match.groups()) else int(cell) if match else None

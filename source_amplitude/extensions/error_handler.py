@@ -50,7 +50,7 @@ class Waits(BackoffStrategy):
         attempt_count: int,
     ) -> float:
         """The seconds; the log says what a 429 is waited for."""
-        growing = float(5 * 2**attempt_count)
+        growing = growing_seconds(attempt_count)
         response = response_or_exception
         if not isinstance(response, requests.Response):
             return growing
@@ -67,6 +67,11 @@ class Waits(BackoffStrategy):
             f"Amplitude takes no more requests for {self.name} now (429): waiting {seconds:.0f} s, {why}."
         )
         return seconds
+
+
+def growing_seconds(attempt: int) -> float:
+    """Return how many seconds to wait after the given failed attempt: 10, 20, 40, ..."""
+    return float(5 * 2**attempt)
 
 
 def _retry_after(value: str | None) -> float:

@@ -1,4 +1,4 @@
-"""Lists: one record per row."""
+"""Lists: a record for each row."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass
@@ -14,14 +14,14 @@ from source_amplitude.extensions.responses import quotation
 
 @dataclass
 class ListExtractor(RecordExtractor):
-    """Turn a response, or what is under its `data_field`, into records: one per row, as it came.
+    """Turn a response, or the list under its `data_field`, into records: one for each row, unchanged.
 
-    With `expand`, the records are the items of each row's list of that name, with the row's other
-    fields. A list is read whole before its first record.
+    With `expand`, a record is an item of each row's list of that name, together with the row's other fields.
+    The whole list is checked before the first record, and held in memory.
 
     Raises:
-        AirbyteTracedException: system_error when there is no list, so that a table is never
-            emptied by mistake, or a row is no object or lacks a field of `primary_key`.
+        AirbyteTracedException: system_error if the response does not have a list, so that a table is never
+            emptied by mistake, or if a row is not an object or lacks a field of `primary_key`.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ListExtractor(RecordExtractor):
     expand: str = ""
 
     def extract_records(self, response: requests.Response) -> list[dict[str, Any]]:
-        """The records of a response, in its order."""
+        """Return the records of a response, in its order."""
         try:
             body = response.json()
             rows = body[self.data_field] if self.data_field else body
@@ -45,23 +45,24 @@ class ListExtractor(RecordExtractor):
         key = [self.primary_key] if isinstance(self.primary_key, str) else self.primary_key
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict):
-                raise unlike_list(self.name, f"its row {number} is no object")
+                raise unlike_list(self.name, f"its row {number} is not an object")
             for field in key:
                 if row.get(field) is None:
-                    raise unlike_list(self.name, f"its row {number} has no `{field}`")
+                    raise unlike_list(self.name, f"its row {number} does not have `{field}`")
         return rows
 
     def _items(self, row: Any) -> Iterator[Any]:
+        """Yield the items of a row's list `expand`, each with the row's other fields."""
         items = row.get(self.expand) if isinstance(row, dict) else None
         if not isinstance(items, list):
-            raise unlike_list(self.name, f"a row of it has no list `{self.expand}`")
+            raise unlike_list(self.name, f"one of its rows does not have a list `{self.expand}`")
         others = {field: value for field, value in row.items() if field != self.expand}
         for item in items:
             yield {**others, **item} if isinstance(item, dict) else item
 
 
 def unlike_list(stream: str, what: str) -> AirbyteTracedException:
-    """The error for a list that is not as documented."""
+    """Return the error for a list that is not as Amplitude documents it."""
     return AirbyteTracedException(
         message=f"Amplitude's answer for {stream} is not the list that its documentation promises"
         f" ({what}). Nothing of it was read; the next sync requests it again. Open an issue if the error"

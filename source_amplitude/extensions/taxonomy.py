@@ -16,13 +16,13 @@ SHARED_EVENT_TYPE = ""
 
 @dataclass
 class EventTypeRouter(SubstreamPartitionRouter):
-    """Turn the event types into a slice each, after one for the properties that all share.
+    """Make a slice of each event type, after a slice for the properties that all event types share.
 
-    A deleted event type, whose properties Amplitude never lists, and one without a name have none.
+    Deleted event types, whose properties Amplitude never lists, and event types without a name are left out.
     """
 
     def stream_slices(self) -> Iterator[StreamSlice]:
-        """Yield the slices; the first knows the event types of the others."""
+        """Yield the slices; the first has the event types of the others as `listed` of its extra fields."""
         slices = [
             each
             for each in super().stream_slices()
@@ -38,10 +38,10 @@ class EventTypeRouter(SubstreamPartitionRouter):
 
 @dataclass
 class AddEventType(RecordTransformation):
-    """Give an event property the event type that it was asked for by; shared ones have `SHARED_EVENT_TYPE`.
+    """Set `event_type` to the type that was requested; properties shared by all types get an empty string.
 
     Raises:
-        AirbyteTracedException: system_error when the property is of another event type.
+        AirbyteTracedException: system_error if the property belongs to another event type.
     """
 
     parameters: InitVar[Mapping[str, Any] | None] = None

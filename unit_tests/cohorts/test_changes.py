@@ -214,7 +214,7 @@ def test_the_stream_stops_with_a_warning_before_the_months_limit_is_passed(
     (left,) = {FIRST, SECOND} - asked.keys()
     (warning,) = [log for log in first.logs if "limit of cohort requests" in log]
     assert left in warning
-    reset = "on 2024-02-01T00:00:00Z" if b"resets_at" in body else "with the next month"
+    reset = "on 2024-02-01T00:00:00Z" if b"resets_at" in body else "at the start of the next month"
     assert f"It is reset {reset}" in warning
     assert jobs(amplitude) == {left: 1}
     assert read_cohorts(second) == {left}

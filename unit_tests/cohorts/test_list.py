@@ -60,4 +60,4 @@ def test_what_is_no_time_fails_the_stream_and_names_the_field(
 
     assert output.records("cohorts") == []
     assert "answer for cohorts is not the list" in output.text
-    assert "`lastMod` of a cohort is no time" in output.text
+    assert "`lastMod` of a cohort is not a time" in output.text

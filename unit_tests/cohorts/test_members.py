@@ -206,7 +206,10 @@ def test_a_refused_status_fails_its_cohort_at_once(
 
     assert members(output) == []
     assert len([path for path in paths(amplitude) if "request-status" in path]) == 1
-    assert f"lost the request for the members of the cohort {FIRST!r}" in output.text
+    assert (
+        f"does not return the status of the job for the members of the cohort {FIRST!r}"
+        in output.text
+    )
     assert "Gone (No such request)" in output.text
 
 
@@ -270,7 +273,7 @@ def test_a_job_without_a_request_id_names_its_cohort(
 
     output = read(config, "cohort_members")
 
-    assert f"the cohort {FIRST!r} (202): it names no `request_id`" in output.text
+    assert f"the cohort {FIRST!r} (202): the response does not have a `request_id`" in output.text
 
 
 @pytest.mark.parametrize("status", [400, 404])
@@ -526,7 +529,7 @@ def test_a_refusal_of_the_host_of_files_is_said_to_be_its_own(
 
     output = read(config, "cohort_members")
 
-    assert "the host that keeps it refused the link (403)" in output.text
+    assert "the file server refused the download link (403)" in output.text
     assert "plan" not in next(e["message"] for e in output.errors if "refused" in e["message"])
     assert "AccessDenied" not in output.text
 
@@ -542,7 +545,7 @@ def test_a_file_that_amplitude_does_not_give_out_names_its_cohort(
 
     output = read(config, "cohort_members")
 
-    assert f"does not give out the file of the members of the cohort {FIRST!r}" in output.text
+    assert f"does not return the file with the members of the cohort {FIRST!r}" in output.text
     assert "No (Link expired)" in output.text
 
 
@@ -574,7 +577,7 @@ def test_a_file_that_is_no_table_of_members_fails_the_stream_and_shows_nothing_o
     assert output.statuses("cohort_members")[-1] == "INCOMPLETE"
     assert members(output) == []
     message = next(
-        e["message"] for e in output.errors if "has no column `amplitude_id`" in e["message"]
+        e["message"] for e in output.errors if "number as `amplitude_id`" in e["message"]
     )
     assert f"the cohort {FIRST!r}" in message
     assert "One moment" not in output.text
@@ -588,7 +591,7 @@ def test_bytes_that_are_no_utf_8_are_replaced_and_counted_and_never_shown(
     output = read(config, "cohort_members")
 
     assert [row["user_id"] for row in members(output)] == ["J\ufffdrg", "ana", "\ufffd"]
-    warnings = [line for line in output.logs if "no UTF-8" in line]
+    warnings = [line for line in output.logs if "invalid UTF-8" in line]
     assert len(warnings) == 1
     assert "in 2 lines" in warnings[0]
     assert "ana" not in "".join(output.logs)
@@ -663,7 +666,7 @@ def test_no_column_overwrites_another_of_its_name(
         {"cohort_id": FIRST, "amplitude_id": 1, "user_id": user_id, "properties": properties}
     ]
     renamed = any("_2" in name for name in properties)
-    assert any("the name of another one" in line for line in output.logs) is renamed
+    assert any("whose name occurs before" in line for line in output.logs) is renamed
 
 
 def test_ids_are_exact_however_long(

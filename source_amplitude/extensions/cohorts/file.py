@@ -1,4 +1,4 @@
-"""The file of a cohort's members: on disk, whole."""
+"""The file with a cohort's members: downloaded to disk, verified, and read."""
 
 import csv
 import gzip
@@ -17,6 +17,7 @@ from airbyte_cdk.models import FailureType
 
 from source_amplitude.extensions.cohorts.job import CohortApi, CohortJob
 from source_amplitude.extensions.cohorts.rows import TextLines, header_of, member_of
+from source_amplitude.extensions.error_handler import growing_seconds
 from source_amplitude.extensions.files import CHUNK_BYTES, temporary_file
 
 LOGGER = logging.getLogger("airbyte")
@@ -26,7 +27,7 @@ FILE_ATTEMPTS = 5
 
 
 class DamagedFileError(Exception):
-    """A file of members that is not whole."""
+    """A file with members arrived damaged or incomplete; the message says how."""
 
 
 @dataclass
@@ -46,8 +47,8 @@ class CohortFile:
         The log says how many columns were renamed, and how many lines had bytes that are not UTF-8.
 
         Raises:
-            AirbyteTracedException: transient_error if it does not arrive whole in `FILE_ATTEMPTS`,
-                config_error if the disk does not take it, system_error if Amplitude refuses it or it is
+            AirbyteTracedException: transient_error if the file does not arrive whole in `FILE_ATTEMPTS`,
+                config_error if it cannot be written to disk, system_error if Amplitude refuses it or it is
                 not a table of members.
         """
         with (
@@ -61,8 +62,8 @@ class CohortFile:
                 columns = header_of(rows)
                 if columns.renamed:
                     LOGGER.warning(
-                        f"The file of the members of the cohort {self.job.cohort!r} has {columns.renamed}"
-                        " columns with the name of another one: a number was added to their names."
+                        f"The file with the members of the cohort {self.job.cohort!r} has {columns.renamed}"
+                        " columns whose name occurs before: a number was added to each."
                     )
                 for row in rows:
                     if row:
@@ -70,18 +71,19 @@ class CohortFile:
             except (csv.Error, ValueError) as error:
                 raise self.api.error(
                     FailureType.system_error,
-                    f"The file of the members of the cohort {self.job.cohort!r} has no column `amplitude_id`"
-                    f" of numbers, or another number of columns, in line {rows.line_num or 1}. Try again,"
-                    " and open an issue if it stays.",
+                    f"Line {rows.line_num or 1} of the file with the members of the cohort"
+                    f" {self.job.cohort!r} does not have a number as `amplitude_id`, or not as many columns"
+                    " as the header. The next sync requests the file again; if the error persists, open an"
+                    " issue.",
                 ) from error
             if lines.replaced:
                 LOGGER.warning(
-                    f"The file of the members of the cohort {self.job.cohort!r} holds bytes that are no UTF-8"
-                    f" in {lines.replaced} lines: U+FFFD is in their place."
+                    f"The file with the members of the cohort {self.job.cohort!r} contains invalid UTF-8 in"
+                    f" {lines.replaced} lines; the bytes were replaced by U+FFFD."
                 )
 
     def _download(self) -> IO[bytes]:
-        """Return the file from its beginning; it has no name, so that it is gone with the process."""
+        """Return the verified file, which does not have a name, so that it is gone with the process."""
         attempt = 0
         while True:
             attempt += 1
@@ -97,22 +99,22 @@ class CohortFile:
                 if attempt == FILE_ATTEMPTS:
                     raise self.api.error(
                         FailureType.transient_error,
-                        f"The file of the members of the cohort {self.job.cohort!r} could not be downloaded"
-                        f" in {attempt} attempts: {what}. The next sync asks again; if it stays, check"
-                        " proxies between here and Amplitude, and open an issue.",
+                        f"The file with the members of the cohort {self.job.cohort!r} could not be downloaded"
+                        f" in {attempt} attempts: {what}. The next sync requests it again; if the error"
+                        " persists, check proxies between here and Amplitude, and open an issue.",
                     ) from error
-                pause = 5 * 2**attempt
+                pause = growing_seconds(attempt)
                 LOGGER.info(
-                    f"The file of the members of the cohort {self.job.cohort!r} is downloaded again in"
-                    f" {pause} s: {what}."
+                    f"The file with the members of the cohort {self.job.cohort!r} is downloaded again in"
+                    f" {pause:.0f} s: {what}."
                 )
                 time.sleep(pause)
             except OSError as error:
-                with suppress(OSError):  # it tries once more to write what it holds
+                with suppress(OSError):  # closing tries to write the buffer once more
                     file.close()
                 raise self.api.error(
                     FailureType.config_error,
-                    f"The file of the members of the cohort {self.job.cohort!r} cannot be written to the"
+                    f"The file with the members of the cohort {self.job.cohort!r} cannot be written to the"
                     f" folder {gettempdir()} ({error.strerror}): free some space, or set TMPDIR to a larger"
                     " folder.",
                 ) from error
@@ -125,12 +127,14 @@ def spool(response: requests.Response, file: IO[bytes]) -> None:
     """Write the body of a response to disk as it came, chunk by chunk.
 
     Raises:
-        DamagedFileError: the host that keeps the file refuses the link.
+        DamagedFileError: the file server refused the download link, which holds for a minute.
     """
     if not response.ok:
-        raise DamagedFileError(f"the host that keeps it refused the link ({response.status_code})")
-    # `open_inflated` inflates, whatever the header says: urllib3 does not notice a gzip without an end.
-    # (In the Connector Builder the body has been read, and inflated, for the log.)
+        raise DamagedFileError(
+            f"the file server refused the download link ({response.status_code})"
+        )
+    # Without this header the body is not inflated here: urllib3 does not notice a gzip that is cut short, so
+    # `open_inflated` does it. (The Connector Builder has read and inflated the body before, for its log.)
     response.raw.headers.pop("Content-Encoding", None)
     for chunk in response.iter_content(CHUNK_BYTES):
         file.write(chunk)
@@ -138,10 +142,13 @@ def spool(response: requests.Response, file: IO[bytes]) -> None:
 
 
 def verify(file: IO[bytes], response: requests.Response) -> None:
-    """Check that a file is whole, which its gzip, the length of its response or its last line tells.
+    """Check that a file is whole.
+
+    A gzip has a checksum at its end. Plain text is whole if HTTP says where it ends, which `requests` checks,
+    or at least if its last line has an end.
 
     Raises:
-        DamagedFileError: it is not.
+        DamagedFileError: the file is empty, damaged or cut short.
     """
     try:
         last, zipped = b"", False

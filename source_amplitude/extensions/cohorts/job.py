@@ -22,9 +22,10 @@ from source_amplitude.extensions.responses import date_of, quotation
 LOGGER = logging.getLogger("airbyte")
 
 POLL_PAUSES = (1, 2, 3, 5, 10, 20, 30)
-"""Seconds between the first polls, then `LONGEST_POLL_PAUSE`: small cohorts take 30 to 60 s too."""
+"""Seconds between the first polls; small cohorts take 30 to 60 s too."""
 
 LONGEST_POLL_PAUSE = 60
+"""Seconds between all later polls."""
 
 LONGEST_JOB_SECONDS = 90 * 60
 
@@ -86,10 +87,10 @@ class CohortApi:
                 raise self.error(
                     FailureType.config_error,
                     f"Amplitude does not know the cohort {cohort!r} of `cohort_ids`"
-                    f" ({response.status_code}{quotation(response)}): correct the id or remove it, as the"
-                    " stream cohorts lists all ids. The other cohorts are read.",
+                    f" ({response.status_code}{quotation(response)}): correct the id or remove it;"
+                    " the stream cohorts lists all ids. The other cohorts are read.",
                 )
-            said, created = (
+            answer, created = (
                 f"{response.status_code}{quotation(response)}",
                 epoch_of_response(response),
             )
@@ -97,8 +98,9 @@ class CohortApi:
         if not request_id:
             raise self.error(
                 FailureType.system_error,
-                f"Amplitude could not answer the request for {self.name} of the cohort {cohort!r} ({said}):"
-                " it names no `request_id`. Try again, and open an issue if it stays.",
+                f"Amplitude could not answer the request for {self.name} of the cohort {cohort!r}"
+                f" ({answer}): the response does not have a `request_id`. The next sync sends the request"
+                " again; if the error persists, open an issue.",
             )
         return CohortJob(cohort, quote(request_id, safe=""), created)
 
@@ -114,7 +116,7 @@ class CohortApi:
         waited = 0
         for pause in chain(POLL_PAUSES, repeat(LONGEST_POLL_PAUSE)):
             LOGGER.info(
-                f"Amplitude prepares the members of the cohort {job.cohort!r}: {waited} s so far."
+                f"Amplitude is preparing the members of the cohort {job.cohort!r}: {waited} s so far."
             )
             time.sleep(pause)
             waited += pause
@@ -124,8 +126,8 @@ class CohortApi:
             if re.search("FAIL|ERROR|CANCEL", status):
                 raise self.error(
                     FailureType.transient_error,
-                    f"Amplitude could not write the members of the cohort {job.cohort!r}. The next sync asks"
-                    " again; if it stays, turn off `cohort_member_properties`.",
+                    f"Amplitude could not write the members of the cohort {job.cohort!r}. The next sync"
+                    " requests them again; if the error persists, turn off `cohort_member_properties`.",
                 )
             if waited >= LONGEST_JOB_SECONDS:
                 break
@@ -133,7 +135,7 @@ class CohortApi:
             FailureType.transient_error,
             f"Amplitude has not written the members of the cohort {job.cohort!r} within"
             f" {waited // 60} minutes. Turn off `cohort_member_properties`, which makes the file"
-            " smaller, or remove the id from `cohort_ids`; the next sync asks again.",
+            " smaller, or remove the id from `cohort_ids`; the next sync requests them again.",
         )
 
     def _poll(self, job: CohortJob) -> tuple[str, int]:
@@ -142,8 +144,9 @@ class CohortApi:
             if not response.ok:
                 raise self.error(
                     FailureType.system_error,
-                    f"Amplitude lost the request for the members of the cohort {job.cohort!r}"
-                    f" ({response.status_code}{quotation(response)}). The next sync asks again.",
+                    f"Amplitude does not return the status of the job for the members of the cohort"
+                    f" {job.cohort!r} ({response.status_code}{quotation(response)}). The next sync creates a"
+                    " new job; if the error persists, open an issue.",
                 )
             return text_field_of(response, "async_status").upper(), epoch_of_response(response)
 
@@ -153,15 +156,16 @@ class CohortApi:
         A refusal of the host that keeps the file is a response too; it has a `history`.
 
         Raises:
-            AirbyteTracedException: system_error if Amplitude does not give out the file.
+            AirbyteTracedException: system_error if Amplitude refuses it.
         """
         response = self._send(f"5/cohorts/request/{job.request_id}/file", "HTTP", is_file=True)
         if not response.ok and not response.history:
             with response:
                 raise self.error(
                     FailureType.system_error,
-                    f"Amplitude does not give out the file of the members of the cohort {job.cohort!r}"
-                    f" ({response.status_code}{quotation(response)}). The next sync asks again.",
+                    f"Amplitude does not return the file with the members of the cohort {job.cohort!r}"
+                    f" ({response.status_code}{quotation(response)}). The next sync creates a new job; if the"
+                    " error persists, open an issue.",
                 )
         return response
 
@@ -190,7 +194,7 @@ class CohortApi:
         if is_file:
             description = "Read the members"
         else:
-            description = "Ask what has changed" if kind == "HTTP" else "Create or poll the job"
+            description = "Request what has changed" if kind == "HTTP" else "Create or poll the job"
 
         def describe(response: requests.Response) -> Any:
             return format_http_message(
@@ -213,13 +217,13 @@ class CohortApi:
 
 
 def epoch_of_response(response: requests.Response) -> int:
-    """When a response was sent, in seconds since 1970; by this clock where it does not say."""
+    """Return when a response was sent, in seconds since 1970, or the present time if it does not say."""
     moment = date_of(response)
     return int(moment.timestamp() if moment else time.time())
 
 
 def text_field_of(response: requests.Response, name: str) -> str:
-    """A field of a response as text, empty where it has none."""
+    """Return a field of a response as text, empty if the response does not have it."""
     try:
         value = response.json()[name]
     except (ValueError, LookupError, TypeError, RecursionError):

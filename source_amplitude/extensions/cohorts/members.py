@@ -22,7 +22,7 @@ LOGGER = logging.getLogger("airbyte")
 
 
 class LastChange(NamedTuple):
-    """When a cohort was last computed (None: never, or unknown) and edited, in seconds since 1970."""
+    """When a cohort was last computed (None if unknown) and edited, in seconds since 1970."""
 
     computed: int | None = None
     edited: int = 0
@@ -124,9 +124,9 @@ class CohortMembersRetriever(Retriever):
             self._requests_left -= 1
             if self._requests_left >= 0:
                 return True
-        resets = f"on {self._resets_on}" if self._resets_on else "with the next month"
+        resets = f"on {self._resets_on}" if self._resets_on else "at the start of the next month"
         LOGGER.warning(
-            f"{self.name}: the members of the cohort {cohort!r} were not read, since Amplitude's limit"
+            f"{self.name}: the members of the cohort {cohort!r} were not read, because Amplitude's limit"
             f" of cohort requests for this month is reached. It is reset {resets}; a sync after that"
             " reads them. Take ids out of `cohort_ids`, or sync less often."
         )

@@ -1,4 +1,4 @@
-"""The rows of a cohort's file: each becomes a member."""
+"""The rows of a cohort's file: a member for each row."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,13 @@ from source_amplitude.extensions.names import number_repeats
 
 MAX_CELL_BYTES = 64 * 1024 * 1024
 
-# The csv module has one limit for the whole process, 128 KiB unless it is set.
+# The csv module has one limit for the whole process, 128 KiB by default.
 csv.field_size_limit(MAX_CELL_BYTES)
 
 
 @dataclass
 class TextLines:
-    """The lines of a decoded text; `replaced` counts those in which U+FFFD took the place of bytes."""
+    """The lines of a decoded text; `replaced` counts the lines in which U+FFFD replaces invalid bytes."""
 
     text: IO[str]
     replaced: int = 0
@@ -29,7 +29,7 @@ class TextLines:
 class Columns(NamedTuple):
     """The columns of a file by their meaning; `properties` has those that are not ids, by name.
 
-    `renamed` counts the columns that got a number, since another column has their name.
+    `renamed` counts the columns that got a number, because an earlier column has their name.
     """
 
     width: int
@@ -40,13 +40,13 @@ class Columns(NamedTuple):
 
 
 def header_of(rows: Iterator[list[str]]) -> Columns:
-    """Take the first row, and return which column is what.
+    """Read the first row, and return which column is what.
 
-    The first column `amplitude_id` and the first `user_id` are the ids. Of other columns with one name the
-    first keeps it, and the others are `name_2`, `name_3`.
+    The first column `amplitude_id` and the first `user_id` are the ids. If other columns have the same name,
+    the first keeps it, and the others become `name_2`, `name_3`.
 
     Raises:
-        ValueError: it does not have a column `amplitude_id`.
+        ValueError: there is no column `amplitude_id`.
     """
     header = next(rows, [])
     names = [name.strip() for name in header]
@@ -62,14 +62,14 @@ def member_of(row: list[str], columns: Columns) -> dict[str, Any]:
     """Turn a row into a member: two ids, and all other cells under `properties`; an empty cell is null.
 
     Raises:
-        ValueError: it has another number of cells than the header, or its `amplitude_id` is not a number.
+        ValueError: the row is longer or shorter than the header, or its `amplitude_id` is not a number.
     """
     number = row[columns.amplitude_id].strip() if len(row) == columns.width else ""
     if not number.isdecimal():
         raise ValueError("not a member")
     properties = {name: row[column] or None for name, column in columns.properties.items()}
     if properties.get("amplitude_id") == number:
-        del properties["amplitude_id"]  # Amplitude repeats it before the properties
+        del properties["amplitude_id"]  # Amplitude repeats the id before the properties
     return {
         "amplitude_id": int(number),
         "user_id": row[columns.user_id] or None if columns.user_id is not None else None,

@@ -10,17 +10,17 @@ from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigr
 
 @dataclass
 class CohortStateMigration(StateMigration):
-    """Keep of a state when each cohort was computed; without that a cohort is read again."""
+    """Keep each cohort's `computed_at`; drop a state of any other form, so that cohorts are read again."""
 
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
 
     def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
-        """Whether the state has another form."""
+        """Return whether the state has another form."""
         return stream_state != self.migrate(stream_state)
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The state by cohort; of any other form, none."""
+        """Return the state by cohort, or an empty state."""
         try:
             for each in stream_state["states"]:
                 check_state_of_cohort(each)
@@ -40,10 +40,10 @@ def check_state_of_cohort(state: Mapping[str, Any]) -> None:
 
 
 def epoch_of(moment: str) -> int:
-    """A moment such as `2024-01-31T05:00:00Z` in seconds since 1970."""
+    """Convert a timestamp such as `2024-01-31T05:00:00Z` to seconds since 1970."""
     return int(datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S%z").timestamp())
 
 
 def moment_of(epoch: int) -> str:
-    """Seconds since 1970 as `2024-01-31T05:00:00Z`."""
+    """Convert seconds since 1970 to a timestamp such as `2024-01-31T05:00:00Z`."""
     return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""The times of cohorts."""
+"""The times in the list of cohorts."""
 
 import math
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from source_amplitude.extensions.lists import unlike_list
 from source_amplitude.extensions.times import rfc3339
 
 MAX_EPOCH_SECONDS = 10**11
-"""The year 5138: what is larger has thousandths of a second, or thousandths of those."""
+"""Larger values are milliseconds or microseconds (10¹¹ s is the year 5138)."""
 
 
 @dataclass
 class NormalizeCohortTimes(RecordTransformation):
-    """Turn a cohort's four times into whole seconds since 1970, from finer ones or from text.
+    """Turn a cohort's four times into whole seconds since 1970.
 
     Raises:
-        AirbyteTracedException: system_error at what is no time.
+        AirbyteTracedException: system_error if one of them is not a time.
     """
 
     parameters: InitVar[Mapping[str, Any] | None] = None
@@ -32,20 +32,20 @@ class NormalizeCohortTimes(RecordTransformation):
         stream_state: Mapping[str, Any] | None = None,
         stream_slice: Mapping[str, Any] | None = None,
     ) -> None:
-        """Change the record in place; null stays null, and an empty text is null."""
+        """Change the record in place; null stays null, and an empty text becomes null."""
         for field in ("createdAt", "lastComputed", "lastMod", "last_viewed"):
             if record.get(field) is not None:
                 try:
                     record[field] = epoch_seconds(record[field])
                 except (ValueError, OverflowError) as error:
-                    raise unlike_list("cohorts", f"`{field}` of a cohort is no time") from error
+                    raise unlike_list("cohorts", f"`{field}` of a cohort is not a time") from error
 
 
 def epoch_seconds(value: Any) -> int | None:
-    """Turn seconds since 1970, finer units of them, or text of either or of a time, into seconds.
+    """Convert an epoch (seconds, ms or µs, as number or text) or a timestamp to epoch seconds.
 
     Raises:
-        ValueError, OverflowError: it is no time.
+        ValueError, OverflowError: the value is not a time.
     """
     if isinstance(value, str):
         if not value.strip():
