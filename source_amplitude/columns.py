@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyspark.sql import types
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from source_amplitude.process.config import config_error
+from source_amplitude.extensions.errors import config_error
 from source_amplitude.process.messages import to_json, valid
 from source_amplitude.variant import encode_variant
 
@@ -63,7 +63,7 @@ def record_batch(
             raise config_error(
                 f"The column {field.name} of {stream} has a value that is no"
                 f" {field.dataType.simpleString()}: read it as text, with `.schema(...)` and `string` for"
-                " its type"
+                " its type."
             ) from None
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

@@ -1125,6 +1125,78 @@ def member_of(row: list[str], columns: Columns) -> dict[str, Any]:
     }
 
 
+# -- errors: The errors that end a stream or a command: one sentence for the user, and who can help
+
+
+def config_error(message: str, stream: str = "") -> AirbyteTracedException:
+    """Return an error that the user can fix: an option, a key, the network, the disk, the plan.
+
+    `message` says what happened and what to do, in whole sentences, and never contains a record, a key, a
+    header or a body. The internal message is the same, after the name of the `stream`.
+    """
+    return traced_error(FailureType.config_error, message, stream)
+
+
+def transient_error(message: str, stream: str = "") -> AirbyteTracedException:
+    """Return an error that the next sync may not meet again; `message` as for `config_error`."""
+    return traced_error(FailureType.transient_error, message, stream)
+
+
+def system_error(message: str, stream: str = "") -> AirbyteTracedException:
+    """Return an error that needs a change of the connector; `message` as for `config_error`."""
+    return traced_error(FailureType.system_error, message, stream)
+
+
+def traced_error(
+    failure_type: FailureType, message: str, stream: str = ""
+) -> AirbyteTracedException:
+    """Return an error whose failure type is known only when it happens; else use one of the three above."""
+    return AirbyteTracedException(
+        message=message,
+        internal_message=f"{stream}: {message}" if stream else message,
+        failure_type=failure_type,
+    )
+
+
+def malformed(stream: str, expected: str, why: str) -> AirbyteTracedException:
+    """Return the system_error for a response that is not as Amplitude documents it.
+
+    `expected` is what should have come (`list`, `table of days`), and `why` a clause without a full stop.
+    """
+    return system_error(
+        f"Amplitude's response for {stream} is not the {expected} that its documentation promises: {why}."
+        " Nothing was read from it; the next sync requests it again. If the error persists, open an issue.",
+        stream,
+    )
+
+
+def join_errors(errors: Sequence[AirbyteTracedException]) -> AirbyteTracedException:
+    """Return one error with the messages of all, each once, and the failure type of the first."""
+    messages = dict.fromkeys(str(error.message) for error in errors)
+    return AirbyteTracedException(
+        message=" ".join(messages),
+        internal_message=errors[0].internal_message,
+        failure_type=errors[0].failure_type,
+    )
+
+
+class UnreadableStateError(AirbyteTracedException):
+    """The saved state of a stream cannot be read: a config_error, because only the user can clear it.
+
+    A state migration that cannot read a state keeps it under the key `unreadable`, and the stream's
+    retriever raises this error. The migration itself must not raise: the CDK would end every stream.
+    """
+
+    def __init__(self, stream: str) -> None:
+        """Name the stream, and say what to do."""
+        super().__init__(
+            message=f"The saved state of {stream} cannot be read: its form is not known. Clear the stream's"
+            " data, or its state, and the next sync reads it from the start date on.",
+            internal_message=f"unreadable state of {stream}",
+            failure_type=FailureType.config_error,
+        )
+
+
 # -- files: Temporary files, and folders that do not take any -------------------------------------
 
 
@@ -1155,11 +1227,9 @@ def write_whole(file: IO[bytes], chunk: bytes) -> None:
 
 def unusable_folder(what: str, error: OSError) -> AirbyteTracedException:
     """Return the error for a folder of temporary files that is missing, read-only or broken."""
-    return AirbyteTracedException(
-        message=f"{what} the folder for temporary files ({error.strerror}): set TMPDIR to a folder with"
-        " some gigabytes of free space.",
-        internal_message="no temporary file",
-        failure_type=FailureType.config_error,
+    return config_error(
+        f"{what} the folder for temporary files ({error.strerror}): set TMPDIR to a folder with some"
+        " gigabytes of free space."
     )
 
 
@@ -1626,10 +1696,8 @@ class SegmentationRouter(ListPartitionRouter):
         segmentations = cast("list[dict[str, str]]", self.values)
         names = [segmentation["name"] for segmentation in segmentations]
         if double := next((name for name in names if names.count(name) > 1), None):
-            raise AirbyteTracedException(
-                message=f"`segmentations` has the name {double!r} more than once: give each its own.",
-                internal_message="invalid config",
-                failure_type=FailureType.config_error,
+            raise config_error(
+                f"`segmentations` has the name {double!r} more than once: give each its own."
             )
         for given in segmentations:
             segmentation = {**SEGMENTATION, **given}
@@ -1771,13 +1839,7 @@ class SeriesExtractor(RecordExtractor):
         return figure  # type: ignore[no-any-return]
 
     def _malformed(self, what: str) -> AirbyteTracedException:
-        return AirbyteTracedException(
-            message=f"Amplitude's answer for {self.name} is not the table of days that its documentation"
-            f" promises: {what}. Nothing of it was read; the next sync requests it again. Open an issue"
-            " if the error persists.",
-            internal_message=f"{self.name}: malformed series: {what}",
-            failure_type=FailureType.system_error,
-        )
+        return malformed(self.name, "table of days", what)
 
 
 def day_of_label(text: str) -> str:
@@ -1866,26 +1928,6 @@ class LatestDay(StateMigration):
         if match is None:
             raise ValueError(f"{field} is no day")
         return min(str(date(*map(int, match.groups()))), today_of(self.config))
-
-
-# -- errors: The errors that a sync ends with -----------------------------------------------------
-
-
-class UnreadableStateError(AirbyteTracedException):
-    """A saved state of no known form: config_error, since only its owner can decide what to do.
-
-    A state migration keeps such a state under `unreadable`, and the stream's retriever raises: an
-    error in the migration would end the streams that have nothing to do with it.
-    """
-
-    def __init__(self, stream: str) -> None:
-        """Name the stream and the way out."""
-        super().__init__(
-            message=f"The saved state of {stream} cannot be read: it has no known form. Clear the"
-            " stream's data, or its state, and the next sync reads it from the start date on.",
-            internal_message=f"unreadable state of {stream}",
-            failure_type=FailureType.config_error,
-        )
 
 
 # -- dashboards.windows: Windows of days, weeks and months ----------------------------------------

@@ -25,9 +25,10 @@ from pyspark.sql.datasource import (
 )
 
 from source_amplitude.columns import columns_of, record_batch
+from source_amplitude.extensions.errors import config_error
 from source_amplitude.extensions.export.windows import complete_until, format_hour, parse_hour
 from source_amplitude.extensions.times import HOUR
-from source_amplitude.process.config import config_error, validate_config
+from source_amplitude.process.config import validate_config
 from source_amplitude.process.source import load_manifest
 from source_amplitude.task import TaskSource, end_of, read_whole, read_windows, start_of
 
@@ -88,14 +89,14 @@ class AmplitudeDataSource(DataSource):
         if unknown := [option for option in options if option.lower() not in known]:
             raise config_error(
                 f"`{unknown[0]}` is no option of the data source: leave it out. Keys come from"
-                " `AmplitudeDataSource.with_keys` or the environment, since Spark shows options"
+                " `AmplitudeDataSource.with_keys` or the environment, since Spark shows options."
             )
         own = self.own = {name: options.get(name, default) for name, default in OPTIONS.items()}
         for name, least in (("max_partitions", 1), ("settle_hours", 0), ("maxHoursPerTrigger", 0)):
             if not own[name].isdecimal() or int(own[name]) < least:
-                raise config_error(f"`{name}` must be a whole number from {least}: change it")
+                raise config_error(f"`{name}` must be a whole number from {least}: change it.")
         if own["objects"] not in ("variant", "json"):
-            raise config_error("`objects` is none of 'variant', 'json': choose one of them")
+            raise config_error("`objects` is none of 'variant', 'json': choose one of them.")
         keys = self.keys or {key: os.environ.get(f"AMPLITUDE_{key.upper()}", "") for key in KEYS}
         config: dict[str, Any] = {
             name: parse_option(options[name], option["type"])
@@ -108,7 +109,7 @@ class AmplitudeDataSource(DataSource):
         validate_config(self.config, specification)
         streams = {stream.name: stream for stream in source.streams(self.config)}
         if own["stream"] not in streams:
-            raise config_error(f"`stream` is none of {', '.join(streams)}: choose one of them")
+            raise config_error(f"`stream` is none of {', '.join(streams)}: choose one of them.")
         self._json_schema = streams[own["stream"]].get_json_schema()
 
     def schema(self) -> types.StructType:

@@ -15,11 +15,11 @@ from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partitio
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 
+from source_amplitude.extensions.errors import config_error
 from source_amplitude.extensions.export.reader import Bounds
 from source_amplitude.extensions.export.retriever import ExportRetriever
 from source_amplitude.extensions.export.windows import NO_END, Window, end_of_uploads, parse_hour
 from source_amplitude.extensions.times import BEGINNING_OF_DATA, HOUR, rfc3339
-from source_amplitude.process.config import config_error
 from source_amplitude.process.entrypoint import Entrypoint
 from source_amplitude.process.source import SourceAmplitude, load_manifest
 
@@ -67,7 +67,7 @@ class SparkExportRetriever(ExportRetriever):
         if unread := self._ledger.unread(self._slice, self._hours):
             raise config_error(
                 f"These hours (UTC) of {self.name} are not complete by Amplitude's clock:"
-                f" {', '.join(map(str, unread))}. Set the clocks of the cluster"
+                f" {', '.join(map(str, unread))}. Set the clocks of the cluster."
             )
 
     def bounds(self, window: Window) -> Bounds:
@@ -118,7 +118,7 @@ def read_windows(
     windows = list(partitions_of(config, "events"))
     if not windows or parse_hour((windows[-1].to_slice() or {})["end_time"]) + HOUR != end:
         raise config_error(
-            "An executor's clock is behind the driver's: set the clocks of the cluster"
+            "An executor's clock is behind the driver's: set the clocks of the cluster."
         )
     blocks = (record.data["events"] for w in windows[part::parts] for record in w.read())
     while events := list(islice(blocks, BLOCKS)):

@@ -4,8 +4,9 @@ import errno
 from tempfile import TemporaryFile
 from typing import IO
 
-from airbyte_cdk.models import FailureType
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from source_amplitude.extensions.errors import config_error
 
 CHUNK_BYTES = 128 * 1024
 """Bytes that are read, inflated and written at once."""
@@ -34,9 +35,7 @@ def write_whole(file: IO[bytes], chunk: bytes) -> None:
 
 def unusable_folder(what: str, error: OSError) -> AirbyteTracedException:
     """Return the error for a folder of temporary files that is missing, read-only or broken."""
-    return AirbyteTracedException(
-        message=f"{what} the folder for temporary files ({error.strerror}): set TMPDIR to a folder with"
-        " some gigabytes of free space.",
-        internal_message="no temporary file",
-        failure_type=FailureType.config_error,
+    return config_error(
+        f"{what} the folder for temporary files ({error.strerror}): set TMPDIR to a folder with some"
+        " gigabytes of free space."
     )

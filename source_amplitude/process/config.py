@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytz
-from airbyte_cdk.models import FailureType
-from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError, best_match
+
+from source_amplitude.extensions.errors import config_error
 
 
 def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any]) -> None:
@@ -28,44 +28,35 @@ def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any])
             try:
                 moments[option] = datetime.fromisoformat(config[option].replace("Z", "+00:00"))
             except ValueError as error:
-                raise config_error(f"`{option}` is not a valid date") from error
+                raise config_error(f"`{option}` is not a valid date.") from error
     start, end = moments.get("start_date"), moments.get("end_date")
     if start and start > now:
-        raise config_error("`start_date` is in the future: choose an earlier one")
+        raise config_error("`start_date` is in the future: choose an earlier one.")
     if start and end and start >= end:
-        raise config_error("`start_date` is not before `end_date`: choose an earlier one")
+        raise config_error("`start_date` is not before `end_date`: choose an earlier one.")
     # pytz, since the CDK brings its data with it: an image may be without the system's.
     if (zone := config.get("project_timezone")) and zone not in pytz.all_timezones_set:
         raise config_error(
-            "`project_timezone` is not an IANA time zone such as America/Los_Angeles"
+            "`project_timezone` is not an IANA time zone such as America/Los_Angeles."
         )
-
-
-def config_error(sentence: str) -> AirbyteTracedException:
-    """The error that says what is wrong with the config; `sentence` is without its full stop."""
-    return AirbyteTracedException(
-        message=f"{sentence}.",
-        internal_message="invalid config",
-        failure_type=FailureType.config_error,
-    )
 
 
 def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
     """One sentence on an option that does not fit the spec; a secret's value is not in it."""
     if error.validator == "required" and not error.path:
         option = re.findall(r"'(\w+)' is a required", error.message)[0]
-        return f"`{option}` is missing: set it"
+        return f"`{option}` is missing: set it."
     option, *within = error.path or ["the config"]
     rule = specification["properties"].get(option, {})
     if within:
         return (
             f"`{option}` has {json.dumps(error.instance)} as element {int(within[0]) + 1}, where each must be"
-            f" like {json.dumps(rule['examples'][0][0])}"
+            f" like {json.dumps(rule['examples'][0][0])}."
         )
     if "enum" in rule:
-        return f"`{option}` must be one of {', '.join(map(repr, rule['enum']))}"
+        return f"`{option}` must be one of {', '.join(map(repr, rule['enum']))}."
     if "minimum" in rule:
-        return f"`{option}` must be a whole number from {rule['minimum']} to {rule['maximum']}"
+        return f"`{option}` must be a whole number from {rule['minimum']} to {rule['maximum']}."
     form = rule.get("pattern_descriptor") or f"a {rule.get('type')}"
     if rule.get("type") == "array":
         form = "a list without doubles"
@@ -76,4 +67,4 @@ def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
         if rule.get("examples") and not rule.get("airbyte_secret")
         else ""
     )
-    return f"`{option}` must be {form}{example}"
+    return f"`{option}` must be {form}{example}."

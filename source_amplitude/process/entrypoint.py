@@ -24,8 +24,9 @@ from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_amplitude.extensions.errors import config_error
 from source_amplitude.process import cdk
-from source_amplitude.process.config import config_error, validate_config
+from source_amplitude.process.config import validate_config
 from source_amplitude.process.messages import RecordBatch, serialize_record
 from source_amplitude.process.source import SourceAmplitude
 
@@ -113,7 +114,7 @@ def source_for(arguments: list[str]) -> SourceAmplitude:
             SourceAmplitude.read_state(state) if state else None,
         )
     except (OSError, ValueError) as error:
-        raise config_error(f"Cannot read a file given on the command line ({error})") from error
+        raise config_error(f"Cannot read a file given on the command line ({error}).") from error
 
 
 class Entrypoint(AirbyteEntrypoint):

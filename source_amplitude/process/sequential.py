@@ -12,6 +12,8 @@ from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partitio
 from airbyte_cdk.sources.types import Record
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_amplitude.extensions.errors import join_errors
+
 
 class SequentialStream(AbstractStream):
     """The same stream with one partition, so that waiting for its budget holds up one worker alone.
@@ -93,13 +95,7 @@ class SequentialPartition(Partition):
                     continue
                 cursor.close_partition(partition)
         if errors:
-            raise AirbyteTracedException(
-                message=" ".join(
-                    str(message) for message in dict.fromkeys(e.message for e in errors)
-                ),
-                internal_message=errors[0].internal_message,
-                failure_type=errors[0].failure_type,
-            ) from errors[0]
+            raise join_errors(errors) from errors[0]
 
     def to_slice(self) -> Mapping[str, Any] | None:
         """All of the stream."""

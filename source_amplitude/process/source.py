@@ -27,8 +27,8 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 import source_amplitude
 from source_amplitude import extensions
+from source_amplitude.extensions.errors import config_error
 from source_amplitude.process.batching import LIMITS, BatchingExportRetriever, ExportLimits
-from source_amplitude.process.config import config_error
 from source_amplitude.process.sequential import SequentialStream
 from source_amplitude.process.states import read_states
 
@@ -147,7 +147,7 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         names = sorted(_names(catalog) - self._names)
         unknown = names and config_error(
             f"The catalog has streams that this source does not: {', '.join(names)}. Refresh the schema"
-            " of the connection, or leave them out"
+            " of the connection, or leave them out."
         )
         try:
             yield from super().read(logger, config, catalog, state)

@@ -129,9 +129,7 @@ def test_a_malformed_table_fails_its_stream_with_one_sentence(
 
     assert output.records(stream) == []
     assert output.statuses(stream)[-1] == "INCOMPLETE"
-    said = (
-        f"Amplitude's answer for {stream} is not the table of days that its documentation promises"
-    )
+    said = f"Amplitude's response for {stream} is not the table of days that its documentation promises"
     assert any(error["message"].startswith(said) for error in output.errors)
     assert {"date": "2024-01-03"} not in output.states(stream)
 
@@ -167,7 +165,7 @@ def test_a_malformed_table_of_bins_is_one_too(
     output = sync(config, (stream,), [])
 
     assert output.records(stream) == []
-    assert any(f"answer for {stream} is not the table" in e["message"] for e in output.errors)
+    assert any(f"response for {stream} is not the table" in e["message"] for e in output.errors)
 
 
 @pytest.mark.parametrize(("countries", "warned"), [(99, 0), (100, 1), (101, 1)])

@@ -107,7 +107,7 @@ def test_a_state_that_cannot_be_read_fails_its_stream_alone_and_is_kept(
         error, *_ = output.errors
         assert error["failure_type"] == "config_error"
         assert error["message"] == (
-            f"The saved state of {stream} cannot be read: it has no known form. Clear the stream's"
+            f"The saved state of {stream} cannot be read: its form is not known. Clear the stream's"
             " data, or its state, and the next sync reads it from the start date on."
         )
         assert len([e for e in output.errors if e["message"] == error["message"]]) == 1

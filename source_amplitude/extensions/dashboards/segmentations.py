@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.partition_routers import ListPartitionRouter
 from airbyte_cdk.sources.types import StreamSlice
-from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from source_amplitude.extensions.errors import config_error
 
 SEGMENTATION = {"measure": "uniques", "group_by": "", "interval": "daily"}
 """What a segmentation is where the option does not say."""
@@ -41,10 +41,8 @@ class SegmentationRouter(ListPartitionRouter):
         segmentations = cast("list[dict[str, str]]", self.values)
         names = [segmentation["name"] for segmentation in segmentations]
         if double := next((name for name in names if names.count(name) > 1), None):
-            raise AirbyteTracedException(
-                message=f"`segmentations` has the name {double!r} more than once: give each its own.",
-                internal_message="invalid config",
-                failure_type=FailureType.config_error,
+            raise config_error(
+                f"`segmentations` has the name {double!r} more than once: give each its own."
             )
         for given in segmentations:
             segmentation = {**SEGMENTATION, **given}

@@ -10,10 +10,10 @@ from datetime import date
 from typing import Any
 
 import requests
-from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_amplitude.extensions.errors import malformed
 from source_amplitude.extensions.responses import quotation
 
 LOGGER = logging.getLogger("airbyte")
@@ -135,13 +135,7 @@ class SeriesExtractor(RecordExtractor):
         return figure  # type: ignore[no-any-return]
 
     def _malformed(self, what: str) -> AirbyteTracedException:
-        return AirbyteTracedException(
-            message=f"Amplitude's answer for {self.name} is not the table of days that its documentation"
-            f" promises: {what}. Nothing of it was read; the next sync requests it again. Open an issue"
-            " if the error persists.",
-            internal_message=f"{self.name}: malformed series: {what}",
-            failure_type=FailureType.system_error,
-        )
+        return malformed(self.name, "table of days", what)
 
 
 def day_of_label(text: str) -> str:
