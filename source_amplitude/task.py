@@ -38,7 +38,7 @@ class SparkExportRetriever(ExportRetriever):
     all, and one by day, which the windows of its day share, those of the slice.
     """
 
-    def __post_init__(self, parameters: Any) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Any) -> None:
         super().__post_init__(parameters)
         given = self.config.get("dates") or (self._start, self._end)
         self._dates = tuple(map(rfc3339, given))

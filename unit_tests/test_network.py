@@ -180,7 +180,10 @@ def test_a_check_does_not_wait_longer_than_a_minute_for_a_host_that_never_answer
 
     status = output.messages[-1]["connectionStatus"]
     assert status["status"] == "FAILED"
-    assert "Amplitude did not answer for events_list within 0.2 seconds" in status["message"]
+    assert (
+        "Amplitude did not respond to the request for events_list within 0.2 seconds"
+        in status["message"]
+    )
 
 
 def test_outside_the_package_a_check_has_a_minute_too() -> None:

@@ -160,7 +160,7 @@ def test_shared_properties_that_are_refused_are_not_skipped(
     output = read(config, "event_properties")
 
     assert output.statuses("event_properties")[-1] == "INCOMPLETE"
-    assert "could not answer the request for event_properties (400: Not found)" in output.text
+    assert "rejected the request for event_properties (400: Not found)" in output.text
 
 
 def test_a_property_of_another_event_type_than_asked_for_is_an_error(

@@ -28,7 +28,7 @@ class AmplitudeAuthenticator(BasicHttpAuthenticator):
     See: https://amplitude.com/docs/apis/authentication
     """
 
-    def __post_init__(self, parameters: Any) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Any) -> None:
         super().__post_init__(parameters)
         encoded = self.token.removeprefix("Basic ")
         if filter_secrets(encoded) == encoded:

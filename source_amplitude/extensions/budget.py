@@ -88,6 +88,6 @@ def with_daily_budget(
 class BudgetRetriever(SimpleRetriever):
     """Read as the CDK does, with a budget by days."""
 
-    def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
         self.requester = with_daily_budget(self.requester, self.name, parameters)

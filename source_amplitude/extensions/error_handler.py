@@ -3,13 +3,12 @@
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import requests
-from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.requesters.error_handlers import DefaultErrorHandler
 from airbyte_cdk.sources.streams.http.error_handlers import BackoffStrategy
 from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
@@ -21,25 +20,36 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
+from source_amplitude.extensions.errors import config_error, system_error, transient_error
 from source_amplitude.extensions.responses import (
     HOUR_SECONDS,
-    LIMITS,
     error_message,
     quotation,
+    rate_limit,
     refuses_keys,
 )
 
 LOGGER = logging.getLogger("airbyte")
 
 LONGEST_WAIT_SECONDS = 6 * HOUR_SECONDS
+"""How long one request may be retried in all: six retries, each after the longest rate limit."""
+
+FIRST_WAIT_SECONDS = 10
+
+AnyError = TypeVar("AnyError", bound=Exception)
+
+
+def growing_seconds(attempt: int) -> float:
+    """Return how many seconds to wait after the given failed attempt: 10, 20, 40, ..."""
+    return float(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
 
 
 @dataclass
-class Waits(BackoffStrategy):
-    """Turn a failed request into the seconds to wait before it is sent again.
+class AmplitudeBackoff(BackoffStrategy):
+    """How long to wait before a failed request is sent again.
 
-    What `Retry-After` says, in seconds or as a date; else what the limit that a 429 names needs; else 10, 20,
-    40, ... seconds.
+    As long as the header `Retry-After` says, in seconds or as a date; otherwise as long as the rate limit
+    needs that a 429 names; otherwise 10, 20, 40, ... seconds.
     """
 
     name: str
@@ -49,33 +59,27 @@ class Waits(BackoffStrategy):
         response_or_exception: requests.Response | requests.RequestException | None,
         attempt_count: int,
     ) -> float:
-        """The seconds; the log says what a 429 is waited for."""
-        growing = growing_seconds(attempt_count)
+        """Return the number of seconds to wait, and log the reason after a 429."""
         response = response_or_exception
         if not isinstance(response, requests.Response):
-            return growing
-        seconds, why = _retry_after(response.headers.get("Retry-After")), "as Amplitude asks"
+            return growing_seconds(attempt_count)
+        seconds, reason = _retry_after(response.headers.get("Retry-After")), "as its response says"
         if response.status_code != 429:
-            return seconds or growing
+            return seconds or growing_seconds(attempt_count)
         if not seconds:
-            words = error_message(response).lower()
-            seconds, why = growing, "since Amplitude names no limit"
-            for limit, (needs, span) in LIMITS.items():
-                if limit in words:
-                    seconds, why = needs, f"for Amplitude's limit of {span}"
+            seconds, span = rate_limit(error_message(response))
+            reason = f"for its limit of {span}"
+        if not seconds:
+            seconds = growing_seconds(attempt_count)
+            reason = "because its response names no limit"
         LOGGER.info(
-            f"Amplitude takes no more requests for {self.name} now (429): waiting {seconds:.0f} s, {why}."
+            f"Amplitude is rate-limiting {self.name} (429): waiting {seconds:.0f} s, {reason}."
         )
         return seconds
 
 
-def growing_seconds(attempt: int) -> float:
-    """Return how many seconds to wait after the given failed attempt: 10, 20, 40, ..."""
-    return float(5 * 2**attempt)
-
-
 def _retry_after(value: str | None) -> float:
-    """The seconds of a `Retry-After` header, 0 where there is none that can be read."""
+    """Return the seconds of a `Retry-After` header; 0 without one, or if it cannot be parsed."""
     try:
         return Retry().parse_retry_after(value or "0")
     except (InvalidHeader, ValueError, OverflowError):
@@ -84,15 +88,17 @@ def _retry_after(value: str | None) -> float:
 
 @dataclass
 class AmplitudeErrorHandler(DefaultErrorHandler):
-    """Turn an answer, or its absence, into what to do about it, in Amplitude's own words.
+    """Decide what to do after a failed request: retry, or raise an error that quotes Amplitude's message.
 
-    - 429, 5xx, time-outs and lost connections are asked again (`Waits`), then transient_error
-    - 401, 403, and 404 of the taxonomy: config_error, with the hint to the region or to the plan
-    - 400 for the property that `measure` is grouped by, or for what `option` says: config_error
-    - any other 4xx: system_error
+    - 408, 429, 5xx, time-outs and lost connections are retried (`AmplitudeBackoff`), then transient_error
+    - any other 4xx is never retried: `CLIENT_ERRORS` has the failure type and the message
+    - an untrusted certificate, or a proxy that wants a password, is never retried: config_error
 
-    Raised here, since the CDK's own way writes header and body to the log.
-    While `check` runs (`ask_again: false` in the config), nothing is asked twice.
+    It raises errors itself, because the CDK writes the header and the body of a failed response to the log.
+    While `check` runs (`ask_again: false` in the config), no request is retried.
+
+    `measure` and `option` are parameters of the stream in the manifest: what it counts by country, and the
+    option that its requests are made of. They decide which option an error names.
     """
 
     name: str = ""
@@ -100,10 +106,11 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
     option: str = ""
     max_time: int = LONGEST_WAIT_SECONDS
 
-    def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
-        self.backoff_strategies = [Waits(self.name)]
-        # A thread sends one request at a time, whatever it is redirected to.
+        self.backoff_strategies = [AmplitudeBackoff(self.name)]
+        # Attempts are counted per thread: the CDK does not pass the count, and a redirect changes the
+        # request, but each thread sends one request at a time.
         self._thread = threading.local()
 
     def interpret_response(
@@ -112,163 +119,212 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         """Tell the requester what to do.
 
         Raises:
-            AirbyteTracedException: it is no use to ask again.
+            AirbyteTracedException: a retry cannot help, or the last one has failed.
         """
         response = response_or_exception
         if isinstance(response, requests.Response):
             if response.ok:
                 return self.accept()
             if response.status_code not in (408, 429) and response.status_code < 500:
-                raise self.refusal(response)
-        elif obstacle := _obstacle(response):
-            raise self.failure(FailureType.config_error, obstacle)
+                raise self.client_error(response)
+        elif cause := permanent_cause(response):
+            raise self.give_up(config_error(cause, self.name))
         return self.retry(response)
 
     @property
     def attempts(self) -> int:
-        """How often the request that this thread sends has failed before."""
+        """How often the request that this thread is sending has failed so far."""
         return getattr(self._thread, "attempts", 0)
 
     def accept(self) -> ErrorResolution:
-        """Count the request as answered."""
+        """Take the response as it is, and forget the failed attempts of its request."""
         self._thread.attempts = 0
         return SUCCESS_RESOLUTION
 
+    def give_up(self, error: AnyError) -> AnyError:
+        """Return the error to raise, and forget the failed attempts of its request."""
+        self._thread.attempts = 0
+        return error
+
     def retry(self, response: requests.Response | Exception | None) -> ErrorResolution:
-        """Have a request sent again.
+        """Have the request sent again.
 
         Raises:
-            AirbyteTracedException: transient_error, it has failed too often, or leads in a circle.
+            AirbyteTracedException: transient_error, it has failed too often, or is in a redirect loop.
         """
-        self._thread.attempts = tries = self.attempts + 1
-        circle = isinstance(response, requests.TooManyRedirects)
-        if circle or tries > int(self.max_retries or 0) or not self.config.get("ask_again", True):
-            raise self.failure(FailureType.transient_error, self._passing(response, tries))
-        # Nor RATE_LIMITED: the CDK then prints a status of what it calls the stream, which may be a job or
-        # a parent that no catalog has. The log says what is waited for.
+        self._thread.attempts = attempts = self.attempts + 1
+        is_loop = isinstance(response, requests.TooManyRedirects)
+        is_last = attempts > int(self.max_retries or 0) or not self.config.get("ask_again", True)
+        if is_loop or is_last:
+            raise self.give_up(
+                transient_error(self._failed_attempts(response, attempts), self.name)
+            )
+        # Use RETRY instead of RATE_LIMITED: for the latter the CDK emits a stream status, and the "stream"
+        # may be a job or a parent that is not in the catalog.
         return replace(super().interpret_response(response), response_action=ResponseAction.RETRY)
 
-    def _passing(self, response: requests.Response | Exception | None, tries: int) -> str:
-        """The message for a transient failure that outlived its retries."""
+    def _failed_attempts(
+        self, response: requests.Response | Exception | None, attempts: int
+    ) -> str:
+        """Return the message after the last attempt; a `check` has only one, and is run by a person."""
+        last = describe(response)
         if isinstance(response, requests.TooManyRedirects):
             return (
-                f"Amplitude's answer to the request for {self.name} redirects in a circle. The next sync"
-                " goes on from here; check proxies between here and Amplitude."
+                f"The request for {self.name} ended in a redirect loop. The next sync continues from here;"
+                " check the proxies between this machine and Amplitude."
             )
-        if tries > 1:
-            last = _problem(response)
-            if isinstance(response, requests.Response):
-                last = f"{response.status_code}{quotation(response)}"
+        if attempts > 1:
             return (
-                f"Amplitude did not answer for {self.name} in {tries} attempts (the last: {last}). The next"
+                f"The request for {self.name} failed in {attempts} attempts (the last: {last}). The next"
                 " sync continues from here; if the error persists, look at Amplitude's status page."
             )
         if not isinstance(response, requests.Response):
             return (
-                f"Amplitude cannot be reached at {_host(response)} ({_problem(response)}). Check the network"
-                " and the data region, then test again."
+                f"Amplitude cannot be reached at {_host(response)} ({last}). Check the network and the data"
+                " region, then test again."
             )
         if response.status_code == 429:
             return (
-                f"Amplitude takes no more requests of this project at the moment (429{quotation(response)},"
-                f" reading {self.name}). Its limits pass within the hour: test again then."
+                f"Amplitude is rate-limiting this project ({last}, reading {self.name}). The limits reset"
+                " within an hour; test again then."
             )
-        return (
-            f"Amplitude could not answer for {self.name} ({response.status_code}{quotation(response)})."
-            " Test again in a few minutes."
+        return f"The request for {self.name} failed ({last}). Test again in a few minutes."
+
+    def client_error(self, response: requests.Response) -> AirbyteTracedException:
+        """Return the error for a response of 4xx, by the first of `CLIENT_ERRORS` that matches."""
+        rule = next(rule for rule in CLIENT_ERRORS if rule.matches(self, response))
+        message = rule.message.format(
+            name=self.name,
+            response=describe(response),
+            option=self.option,
+            query=_query_of(str(response.url)) if self.option else "",
         )
-
-    def refusal(self, response: requests.Response) -> AirbyteTracedException:
-        """The error for an answer of 4xx."""
-        status, said = response.status_code, quotation(response)
-        words = said.lower()
-        if status == 407:
-            return self.failure(FailureType.config_error, PROXY_REFUSES)
-        if refuses_keys(response):
-            if "combination" in words:
-                return self.failure(
-                    FailureType.config_error,
-                    f"Amplitude refused the keys when asked for {self.name} ({status}{said}). The secret key"
-                    " does not belong to the API key: copy both from the same project.",
-                )
-            return self.failure(
-                FailureType.config_error,
-                f"Amplitude refused the keys when asked for {self.name} ({status}{said}). Check the API"
-                " key, the secret key and the data region: a key of the other region looks like a wrong key.",
-            )
-        if status == 403 or (status == 404 and "/taxonomy/" in str(response.url)):
-            return self.failure(
-                FailureType.config_error,
-                f"Amplitude does not let this project read {self.name} ({status}{said}): its plan may not"
-                " include it. Leave the stream out; if no stream works, check the keys and the data region.",
-            )
-        query = parse_qs(urlsplit(str(response.url)).query)
-        if status == 400 and self.option:
-            events = [json.loads(event)["event_type"] for event in query.get("e", [])]
-            of = "".join(f" of {event!r}" for event in events)
-            by = "".join(f" by {group!r}" for group in query.get("g", []))
-            return self.failure(
-                FailureType.config_error,
-                f"Amplitude refuses {self.name}{of}{by} ({status}{said}): correct `{self.option}`.",
-            )
-        grouped = self.measure and self.config.get("active_users_group_by_country", True)
-        if status == 400 and grouped and "user property" in words:
-            return self.failure(
-                FailureType.config_error,
-                f"Amplitude cannot group {self.name} by country ({status}{said}): turn off"
-                " `active_users_group_by_country`.",
-            )
-        return self.failure(
-            FailureType.system_error,
-            f"Amplitude could not answer the request for {self.name} ({status}{said}). The next sync sends"
-            " it again; open an issue if the error persists.",
-        )
-
-    def failure(self, kind: FailureType, message: str) -> AirbyteTracedException:
-        """An error of this stream, which ends its request."""
-        self._thread.attempts = 0
-        return AirbyteTracedException(
-            message=message, internal_message=f"{self.name}: {message}", failure_type=kind
-        )
+        return self.give_up(rule.make_error(message, self.name))
 
 
-PROXY_REFUSES = (
-    "The proxy between here and Amplitude asks for a user and a password (407): put them into its address"
-    " (HTTPS_PROXY=http://user:password@host:port)."
+PROXY_WANTS_PASSWORD = (
+    "The proxy between this machine and Amplitude asks for a user and a password (407): put them into its"
+    " address (HTTPS_PROXY=http://user:password@host:port)."
 )
 
-PROBLEMS = {
+
+@dataclass(frozen=True)
+class ClientError:
+    """What a response of 4xx means: the first rule that `matches` a handler's response has the error.
+
+    The message is filled in with `{name}`, the stream; `{response}`, its status and Amplitude's message;
+    `{option}`, the option that the request is made of; and `{query}`, what the request asked for by it.
+    """
+
+    matches: Callable[[AmplitudeErrorHandler, requests.Response], bool]
+    make_error: Callable[[str, str], AirbyteTracedException]
+    message: str
+
+
+def _keys_differ(_: AmplitudeErrorHandler, response: requests.Response) -> bool:
+    return refuses_keys(response) and "combination" in error_message(response).lower()
+
+
+def _is_not_in_plan(_: AmplitudeErrorHandler, response: requests.Response) -> bool:
+    # The taxonomy answers 404 where the other APIs answer 403.
+    missing = response.status_code == 404 and "/taxonomy/" in str(response.url)
+    return response.status_code == 403 or missing
+
+
+def _has_no_country(handler: AmplitudeErrorHandler, response: requests.Response) -> bool:
+    grouped = handler.measure and handler.config.get("active_users_group_by_country", True)
+    about_property = "user property" in error_message(response).lower()
+    return bool(response.status_code == 400 and grouped and about_property)
+
+
+CLIENT_ERRORS: Sequence[ClientError] = (
+    ClientError(
+        lambda _, response: response.status_code == 407, config_error, PROXY_WANTS_PASSWORD
+    ),
+    ClientError(
+        _keys_differ,
+        config_error,
+        "Amplitude refused the keys for {name} ({response}). The secret key does not belong to the API key:"
+        " copy both from the same project.",
+    ),
+    ClientError(
+        lambda _, response: refuses_keys(response),
+        config_error,
+        "Amplitude refused the keys for {name} ({response}). Check the API key, the secret key and the data"
+        " region: a key of the other region looks like a wrong key.",
+    ),
+    ClientError(
+        _is_not_in_plan,
+        config_error,
+        "Amplitude does not let this project read {name} ({response}): its plan may not include it."
+        " Deselect the stream; if no stream works, check the keys and the data region.",
+    ),
+    ClientError(
+        lambda handler, response: response.status_code == 400 and bool(handler.option),
+        config_error,
+        "Amplitude refuses {name}{query} ({response}): correct `{option}`.",
+    ),
+    ClientError(
+        _has_no_country,
+        config_error,
+        "Amplitude cannot group {name} by country ({response}): turn off"
+        " `active_users_group_by_country`.",
+    ),
+    ClientError(
+        lambda *_: True,
+        system_error,
+        "Amplitude rejected the request for {name} ({response}). The next sync sends it again; if the error"
+        " persists, open an issue.",
+    ),
+)
+
+
+def _query_of(url: str) -> str:
+    """Return what a request of the dashboards asks for: ` of 'Purchase' by 'country'`, or less."""
+    query = parse_qs(urlsplit(url).query)
+    events = [json.loads(event)["event_type"] for event in query.get("e", [])]
+    return "".join(
+        [f" of {event!r}" for event in events] + [f" by {group!r}" for group in query.get("g", [])]
+    )
+
+
+REASONS = {
     requests.exceptions.ProxyError: "a proxy that does not connect",
     requests.exceptions.SSLError: "a TLS connection that failed",
     requests.Timeout: "no response in time",
     requests.exceptions.ChunkedEncodingError: "a connection that broke off",
     requests.ConnectionError: "no connection",
 }
-"""What the exceptions of `requests` mean, the more special ones first."""
+"""What the exceptions of `requests` mean, a class before the classes that it is derived from."""
 
 
-def _obstacle(error: Exception | None) -> str:
-    """What keeps every request from Amplitude until somebody removes it; empty for what may pass."""
+def describe(response_or_exception: requests.Response | Exception | None) -> str:
+    """Return the status of a response with Amplitude's message, or why there is no response."""
+    if isinstance(response_or_exception, requests.Response):
+        return f"{response_or_exception.status_code}{quotation(response_or_exception)}"
+    if "Failed to resolve" in str(response_or_exception):
+        return "a name that does not resolve"
+    for kind, reason in REASONS.items():
+        if isinstance(response_or_exception, kind):
+            return reason
+    return type(response_or_exception).__name__
+
+
+def permanent_cause(error: Exception | None) -> str:
+    """Describe an error that no retry can fix, or return an empty string.
+
+    Such are an untrusted certificate and a proxy that wants a password.
+    """
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return (
-            f"The certificate of {_host(error)} is not trusted, so nothing was requested. If a proxy of your"
-            " network answers in its place, let REQUESTS_CA_BUNDLE name a file with the proxy's certificate."
+            f"The certificate of {_host(error)} is not trusted, so no request was sent. If a proxy of your"
+            " network has replaced the certificate, set REQUESTS_CA_BUNDLE to a file with the proxy's own."
         )
     if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
-        return PROXY_REFUSES
+        return PROXY_WANTS_PASSWORD
     return ""
 
 
-def _problem(error: Any) -> str:
-    """Why there is no response, in words."""
-    if "Failed to resolve" in str(error):
-        return "a name that does not resolve"
-    for kind, words in PROBLEMS.items():
-        if isinstance(error, kind):
-            return words
-    return type(error).__name__
-
-
 def _host(error: Any) -> str:
-    """The host that was asked."""
+    """Return the host and port that a failed request was sent to."""
     return urlsplit(str(getattr(getattr(error, "request", None), "url", ""))).netloc

@@ -9,11 +9,17 @@ import requests
 
 HOUR_SECONDS = 3600
 
-LIMITS = {
-    # The 429's own words (apis/analytics/dashboard-rest#rate-limits), and how long the limit needs.
+RATE_LIMITS = {
+    # Words of a 429's message (apis/analytics/dashboard-rest#rate-limits), and how long to wait after it.
     "concurrent limit": (300, "five minutes"),
     "rate limit": (HOUR_SECONDS, "an hour"),
 }
+
+
+def rate_limit(message: str) -> tuple[float, str]:
+    """Return the time that the rate limit named in a message needs, in seconds and in words; 0 if none is."""
+    found = (time for name, time in RATE_LIMITS.items() if name in message.lower())
+    return next(found, (0, ""))
 
 
 def date_of(response: requests.Response) -> datetime | None:

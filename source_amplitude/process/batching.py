@@ -38,7 +38,7 @@ class BatchingExportRetriever(ExportRetriever):
     reading and writing the event.
     """
 
-    def __post_init__(self, parameters: Any) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Any) -> None:
         super().__post_init__(parameters)
         self._limits = LIMITS.get()
         self._running = False

@@ -68,7 +68,7 @@ class SequentialStream(AbstractStream):
 class SequentialPartition(Partition):
     """The partitions of a stream one after another, each closed as soon as it has been read."""
 
-    def __init__(  # noqa: D107
+    def __init__(
         self, stream: AbstractStream, slot: threading.BoundedSemaphore, independent: bool
     ) -> None:
         self._stream, self._slot, self._independent = stream, slot, independent

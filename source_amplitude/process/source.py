@@ -187,8 +187,8 @@ def _read_first_record(stream: AbstractStream) -> str:
 
 def _no_answer(name: str) -> str:
     return (
-        f"Amplitude did not answer for {name} within {CHECK_SECONDS} seconds. Check the network and the data"
-        " region, then test again."
+        f"Amplitude did not respond to the request for {name} within {CHECK_SECONDS} seconds. Check the"
+        " network and the data region, then test again."
     )
 
 

@@ -325,9 +325,9 @@ def test_at_most_five_requests_are_in_flight_across_all_streams(
     [
         ("Exceeded concurrent limit with query of cost 60", {}, 300, "limit of five minutes"),
         ("Exceeded rate limit with query of cost 60", {}, 3600, "limit of an hour"),
-        ("Exceeded rate limit", {"Retry-After": "40"}, 40, "as Amplitude asks"),
+        ("Exceeded rate limit", {"Retry-After": "40"}, 40, "as its response says"),
         ("Exceeded rate limit", {"Retry-After": "soon"}, 3600, "limit of an hour"),
-        ("", {"Retry-After": "Wed, 03 Jan 2024 12:32:00 GMT"}, 120, "as Amplitude asks"),
+        ("", {"Retry-After": "Wed, 03 Jan 2024 12:32:00 GMT"}, 120, "as its response says"),
         ("", {}, 10, "names no limit"),
     ],
     ids=[
@@ -366,7 +366,7 @@ def test_a_429_is_waited_for_as_long_as_the_limit_it_names_and_the_log_says_so(
     assert output.records(stream)
     # The CDK adds a second; afterwards its budget counts the window that Amplitude has counted.
     assert seconds <= max(clock.slept) <= seconds + 2
-    said = rf"takes no more requests for {stream} now \(429\): waiting {seconds} s, .*{words}"
+    said = rf"Amplitude is rate-limiting {stream} \(429\): waiting {seconds} s, .*{words}"
     assert any(re.search(said, line) for line in output.logs)
 
 

@@ -329,7 +329,7 @@ def test_a_circle_of_redirects_ends_at_once(
 
     output = run("read", config, ("events",), runtime=runtime)
 
-    assert "redirects in a circle" in messages(output)
+    assert "ended in a redirect loop" in messages(output)
     assert clock.slept == []
 
 

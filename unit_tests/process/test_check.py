@@ -82,7 +82,7 @@ def test_the_check_names_a_host_that_cannot_be_reached_without_waiting(
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(429, "takes no more requests of this project"), (503, "Test again in a few minutes")],
+    [(429, "is rate-limiting this project"), (503, "Test again in a few minutes")],
 )
 def test_the_check_says_what_passes_without_waiting_for_it(
     run: Run, config: dict[str, Any], amplitude: Emulator, clock: Clock, status: int, words: str

@@ -68,7 +68,7 @@ def fatal(output: Output) -> list[Any]:
         (
             Fault(path="/api/3/cohorts", status=400, times=None),
             "system_error",
-            "Amplitude could not answer the request for cohorts",
+            "Amplitude rejected the request for cohorts",
         ),
         (
             Fault(path="/api/3/cohorts", replace=lambda _: b"{}", times=None),

@@ -51,7 +51,7 @@ class CohortMembersRetriever(Retriever):
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
 
-    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:
         self.requester = with_daily_budget(self.requester, self.name, parameters)
         self.requester.stream_response = True
         self._api = CohortApi(self.requester, self.name, self.config)

@@ -20,7 +20,7 @@ class TextLines:
     text: IO[str]
     replaced: int = 0
 
-    def __iter__(self) -> Iterator[str]:  # noqa: D105
+    def __iter__(self) -> Iterator[str]:
         while line := self.text.readline(MAX_CELL_BYTES):
             self.replaced += "\ufffd" in line
             yield line

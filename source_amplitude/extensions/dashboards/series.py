@@ -51,7 +51,7 @@ class SeriesExtractor(RecordExtractor):
     parameters: InitVar[Mapping[str, Any] | None] = None
     max_groups: int = MAX_GROUPS
 
-    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:
         self._warned = False
 
     def extract_records(self, response: requests.Response) -> Iterator[dict[str, Any]]:

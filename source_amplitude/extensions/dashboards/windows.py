@@ -31,7 +31,7 @@ class WindowRetriever(BudgetRetriever):
 
     interval: str = "daily"
 
-    def __post_init__(self, parameters: Mapping[str, Any]) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
         self._refused = False
         # What the Connector Builder shows of a request; nothing else calls it.

@@ -14,12 +14,12 @@ from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
 from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
 from source_amplitude.extensions.export.errors import NotAnArchiveError, TooLargeError
 from source_amplitude.extensions.responses import (
-    LIMITS,
     QUOTABLE,
     error_message,
     mentions_keys,
     message_in,
     quotation,
+    rate_limit,
 )
 
 
@@ -76,5 +76,5 @@ def not_an_archive(response: requests.Response, beginning: bytes) -> NotAnArchiv
     status = response.status_code
     return NotAnArchiveError(
         f"{status}: {message}" if message else f"{status}, but its body is {kind}",
-        next((seconds for limit, (seconds, _) in LIMITS.items() if limit in message.lower()), 0),
+        rate_limit(message)[0],
     )

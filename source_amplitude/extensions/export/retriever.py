@@ -86,7 +86,7 @@ class ExportRetriever(Retriever):
     max_bytes_on_disk: int = 4 * 1024**3
     max_archives_on_disk: int = 8
 
-    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:  # noqa: D105
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:
         self._hours = int(self.config.get("request_time_range") or 24)
         self._start = rfc3339(self.config.get("start_date") or BEGINNING_OF_DATA)
         self._end = end_of_uploads(self.config)
