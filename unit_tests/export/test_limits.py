@@ -321,6 +321,19 @@ def test_failures_behind_a_redirect_count_for_the_request_that_was_sent(
         assert "7 attempts" in messages(output)
 
 
+def test_failures_count_for_one_request_and_not_for_those_that_follow_it(
+    run: Run, config: dict[str, Any], amplitude: Emulator, runtime: str, clock: Clock
+) -> None:
+    hours = [f"202401{day:02}T{hour:02}" for day in (1, 2, 3) for hour in range(24)]
+    amplitude.faults = [Fault(hour=hour, status=503, times=4) for hour in hours]
+
+    output = run("read", {**config, "request_time_range": 1}, ("events",), runtime=runtime)
+
+    assert output.error is None
+    assert len(set(uuids(output))) == len(uuids(output)) == ALL
+    assert {request.status for request in amplitude.requests} == {200, 503}
+
+
 def test_a_circle_of_redirects_ends_at_once(
     run: Run, config: dict[str, Any], amplitude: Emulator, runtime: str, clock: Clock
 ) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import requests
 from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
-    SUCCESS_RESOLUTION,
     ErrorResolution,
     ResponseAction,
 )
@@ -48,18 +47,19 @@ class ExportErrorHandler(AmplitudeErrorHandler):
         if not isinstance(response, requests.Response):
             return super().interpret_response(response)
         if response.ok:  # before anything reads the body, which is streamed
-            return SUCCESS_RESOLUTION
+            return self.accept()
         status = response.status_code
         if status == 404:
             if re.search("raw data.*not found", response.text, re.IGNORECASE):
+                self.accept()
                 reason = "The export has no events in this window (404)."
                 return ErrorResolution(ResponseAction.IGNORE, None, reason)
             if not error_message(response):
                 return self.retry(response)
         elif status == 413 or (status == 400 and not mentions_keys(error_message(response))):
-            raise TooLargeError(f"{status}{quotation(response)}")
+            raise self.give_up(TooLargeError(f"{status}{quotation(response)}"))
         elif status == 504 and self.attempts:
-            raise TooLargeError(f"504, twice{quotation(response)}")
+            raise self.give_up(TooLargeError(f"504, twice{quotation(response)}"))
         return super().interpret_response(response)
 
 
