@@ -99,7 +99,7 @@ lock: setup ## re-lock the dependencies
 	echo uv | $(COMPILE) - -o requirements/uv.txt
 	echo hatchling | $(COMPILE) - -o requirements/build.txt
 
-release-check: setup ## refuse a release whose version, changelog, metadata and image disagree
+release-check: setup ## refuse a release whose name, version, changelog, metadata, image and pages disagree
 	$(BIN)/python -m tools.release
 
 clean: ## remove what make has created

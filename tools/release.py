@@ -1,4 +1,7 @@
-"""Refuse a release whose version, changelog, metadata and image disagree. `make release-check` runs this."""
+"""Refuse a release whose name, version, changelog, metadata, image and pages disagree.
+
+`make release-check` runs this.
+"""
 
 import re
 import subprocess
@@ -11,6 +14,11 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+TAKEN = "source-amplitude"
+"""A package of somebody else on PyPI: pip installs it in place of this one where a page names it."""
+INSTALLS_TAKEN = re.compile(
+    rf"\b(?:install|add|uvx)\b[^\n`]*(?<![\w./-]){TAKEN}(?![\w/:-])|(?<![\w./-]){TAKEN}\["
+)
 
 
 def disagreements(root: Path) -> Iterator[str]:
@@ -36,7 +44,22 @@ def disagreements(root: Path) -> Iterator[str]:
     ):
         if value != wanted:
             yield f"{place} is {value!r}, and should be {wanted!r}."
+    yield from _name_faults(root, homepage)
     yield from _changelog_faults((root / "CHANGELOG.md").read_text(), version, homepage)
+
+
+def _name_faults(root: Path, homepage: str) -> Iterator[str]:
+    name = _find(root, "pyproject.toml", r'^name = "(.+)"')
+    if name == TAKEN:
+        yield f"pyproject.toml: PyPI has another package named {TAKEN}; choose a free name."
+    for pattern in ("*.md", "docs/*.md", "examples/**/*.md", "benchmarks/*.md"):
+        for page in sorted(root.glob(pattern)):
+            for number, line in enumerate(page.read_text().splitlines(), 1):
+                if INSTALLS_TAKEN.search(line):
+                    yield (
+                        f"{page.relative_to(root)}: line {number} installs {TAKEN}, which is somebody"
+                        f" else's on PyPI; write {name} @ git+{homepage}."
+                    )
 
 
 def _find(root: Path, name: str, pattern: str) -> str:
@@ -90,7 +113,7 @@ def main() -> int:
     findings = [*disagreements(ROOT), *unready(ROOT)]
     sys.stderr.writelines(f"{finding}\n" for finding in findings)
     if not findings:
-        print("Version, changelog, metadata and image agree.")
+        print("Name, version, changelog, metadata, image and pages agree.")
     return int(bool(findings))
 
 

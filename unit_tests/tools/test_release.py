@@ -46,8 +46,8 @@ def change(path: Path, good: str, bad: str) -> None:
     path.write_text(text.replace(good, bad))
 
 
-def test_what_is_in_the_repository_agrees(copy: Path) -> None:
-    assert list(disagreements(copy)) == []
+def test_what_is_in_the_repository_agrees() -> None:
+    assert list(disagreements(ROOT)) == []
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,7 @@ def test_what_is_in_the_repository_agrees(copy: Path) -> None:
         ("metadata.yaml", "dockerRepository: ghcr.io", "dockerRepository: x.io", "io.airbyte.name"),
         ("metadata.yaml", "/docs/amplitude.md", "/docs/x.md", "documentationUrl is "),
         ("source_amplitude/manifest.yaml", "/docs/amplitude.md", "/x.md", "documentation_url is "),
+        ("pyproject.toml", "amplitude-source-connector", "source-amplitude", "choose a free name"),
         ("CHANGELOG.md", "## [Unreleased]", "## [Soon]", "its first section"),
         ("CHANGELOG.md", "## [1.0.0] - ", "## [1.0.0] - 99", "[1.0.0] has no date"),
         ("CHANGELOG.md", "[1.0.0]: ", "1.0.0: ", "it lacks the line `[1.0.0]: "),
@@ -67,6 +68,33 @@ def test_a_disagreement_is_named(copy: Path, name: str, good: str, bad: str, fin
     change(copy / name, good, bad)
 
     assert [found for found in disagreements(copy) if finding in found]
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("pip install source-amplitude", True),
+        ("$ uv pip install --upgrade 'source-amplitude==1.0.0'", True),
+        ("pipx install source-amplitude.", True),
+        ("Install `source-amplitude[spark]` on the cluster.", True),
+        ("pip install git+https://github.com/source-amplitude/source-amplitude", False),
+        (
+            'pip install "amplitude-source-connector[spark] @ git+https://x.io/source-amplitude"',
+            False,
+        ),
+        ("Do not install `source-amplitude` from PyPI.", False),
+        ("pip install . && ghcr.io/source-amplitude/source-amplitude:dev", False),
+    ],
+)
+def test_a_page_that_installs_the_package_of_somebody_else_is_refused(
+    copy: Path, line: str, refused: bool
+) -> None:
+    (copy / "docs").mkdir()
+    (copy / "docs" / "page.md").write_text(f"# A page\n\n{line}\n")
+
+    findings = [found for found in disagreements(copy) if found.startswith("docs/page.md: line 3 ")]
+
+    assert bool(findings) is refused
 
 
 def test_a_new_version_is_wanted_everywhere(copy: Path) -> None:
