@@ -45,7 +45,12 @@ class Termination:
 
 
 def main() -> None:
-    """Run `spec`, `check`, `discover` or `read`; see `--help`."""
+    """Run `spec`, `check`, `discover` or `read`, see `--help`; with `--version` alone print the version."""
+    if sys.argv[1:] == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"source-amplitude {version('amplitude-source-connector')}")
+        return
     termination = Termination()
     # Nearly all that start-up makes stays to the end: nothing is there to collect.
     gc.disable()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from source_amplitude.process.source import MANIFEST_PATH
 from unit_tests.conftest import Clock, Run
 from unit_tests.support.protocol import STREAMS
 
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 KEYS = {"api_key": "key-of-project-1", "secret_key": "secret-of-project-1"}
 
 
@@ -328,6 +330,16 @@ def test_no_command_is_said_in_one_sentence() -> None:
     assert (
         done.stderr == "source-amplitude: choose spec, check, discover or read; --help says more\n"
     )
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "source_amplitude", "--version"], capture_output=True, text=True
+    )
+
+    wanted = re.findall(r'^version = "(.+)"$', PYPROJECT.read_text(), re.MULTILINE)
+    assert done.stdout == f"source-amplitude {wanted[0]}\n", "run `make setup`"
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_spec_is_printed_by_the_console_script_too(capfd: pytest.CaptureFixture[str]) -> None:
