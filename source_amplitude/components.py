@@ -37,6 +37,7 @@ from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import accumulate, chain, count, repeat
+from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from types import SimpleNamespace
 from typing import IO, Any, NamedTuple, TypeVar, cast
@@ -660,6 +661,11 @@ def refuses_keys(response: requests.Response) -> bool:
     return response.status_code == 401 or (response.status_code == 403 and about_keys)
 
 
+def is_from_gateway(response: requests.Response) -> bool:
+    """Whether a gateway refused the request: Amplitude itself says why, in its envelope."""
+    return response.status_code in (401, 403, 404, 451) and not error_message(response)
+
+
 def mentions_keys(message: str) -> bool:
     """Whether a message of Amplitude is about the keys."""
     return bool(re.search(r"key|secret|credential", message.lower()))
@@ -674,8 +680,10 @@ def quotation(response: requests.Response) -> str:
 # -- error_handler: Failed requests: retry, or raise an error that quotes Amplitude's message -----
 
 
-LONGEST_WAIT_SECONDS = 6 * HOUR_SECONDS
-"""How long one request may be retried in all: six retries, each after the longest rate limit."""
+LONGEST_SILENCE_SECONDS = 1.5 * HOUR_SECONDS
+"""How long one request may be retried in all, since the platform ends a sync that is silent for two hours."""
+TRANSIENT_CODES = (408, 421, 425, 429, 499)
+"""Codes of 4xx that say nothing of the request: a retry may help, as after any 5xx."""
 
 FIRST_WAIT_SECONDS = 10
 
@@ -703,22 +711,27 @@ class AmplitudeBackoff(BackoffStrategy):
         attempt_count: int,
     ) -> float:
         """Return the number of seconds to wait, and log the reason after a 429."""
-        response = response_or_exception
-        if not isinstance(response, requests.Response):
-            return growing_seconds(attempt_count)
-        seconds, reason = _retry_after(response.headers.get("Retry-After")), "as its response says"
-        if response.status_code != 429:
-            return seconds or growing_seconds(attempt_count)
-        if not seconds:
-            seconds, span = rate_limit(error_message(response))
-            reason = f"for its limit of {span}"
-        if not seconds:
-            seconds = growing_seconds(attempt_count)
-            reason = "because its response names no limit"
-        LOGGER.info(
-            f"Amplitude is rate-limiting {self.name} (429): waiting {seconds:.0f} s, {reason}."
-        )
+        seconds, reason = wait_after(response_or_exception, attempt_count)
+        if reason:
+            LOGGER.info(
+                f"Amplitude is rate-limiting {self.name} (429): waiting {seconds:.0f} s, {reason}."
+            )
         return seconds
+
+
+def wait_after(response: requests.Response | Exception | None, attempt: int) -> tuple[float, str]:
+    """Return the seconds to wait after a failed attempt and, after a 429, the reason."""
+    if not isinstance(response, requests.Response):
+        return growing_seconds(attempt), ""
+    seconds = _retry_after(response.headers.get("Retry-After"))
+    if response.status_code != 429:
+        return seconds or growing_seconds(attempt), ""
+    if seconds:
+        return seconds, "as its response says"
+    seconds, span = rate_limit(error_message(response))
+    if seconds:
+        return seconds, f"for its limit of {span}"
+    return growing_seconds(attempt), "because its response names no limit"
 
 
 def _retry_after(value: str | None) -> float:
@@ -733,9 +746,11 @@ def _retry_after(value: str | None) -> float:
 class AmplitudeErrorHandler(DefaultErrorHandler):
     """Decide what to do after a failed request: retry, or raise an error that quotes Amplitude's message.
 
-    - 408, 429, 5xx, time-outs and lost connections are retried (`AmplitudeBackoff`), then transient_error
+    - 5xx, `TRANSIENT_CODES`, time-outs and lost connections are retried (`AmplitudeBackoff`) for at most
+      `LONGEST_SILENCE_SECONDS`, then transient_error; so is a refusal without Amplitude's envelope, which a
+      gateway has sent
     - any other 4xx is never retried: `CLIENT_ERRORS` has the failure type and the message
-    - an untrusted certificate, or a proxy that wants a password, is never retried: config_error
+    - an untrusted certificate, or a proxy that cannot be used, is never retried: config_error
 
     It raises errors itself, because the CDK writes the header and the body of a failed response to the log.
     While `check` runs (`ask_again: false` in the config), no request is retried.
@@ -747,7 +762,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
     name: str = ""
     measure: str | None = None
     option: str = ""
-    max_time: int = LONGEST_WAIT_SECONDS
+    max_time: int = int(LONGEST_SILENCE_SECONDS)
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
@@ -768,7 +783,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         if isinstance(response, requests.Response):
             if response.ok:
                 return self.accept()
-            if response.status_code not in (408, 429) and response.status_code < 500:
+            is_transient = response.status_code in TRANSIENT_CODES or response.status_code >= 500
+            if not (is_transient or is_from_gateway(response)):
                 raise self.client_error(response)
         elif cause := permanent_cause(response):
             raise self.give_up(config_error(cause, self.name))
@@ -796,11 +812,24 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
             AirbyteTracedException: transient_error, it has failed too often, or is in a redirect loop.
         """
         self._thread.attempts = attempts = self.attempts + 1
+        if attempts == 1:
+            self._thread.began = time.time()
+        seconds, _ = wait_after(response, attempts)
         is_loop = isinstance(response, requests.TooManyRedirects)
         is_last = attempts > int(self.max_retries or 0) or not self.config.get("ask_again", True)
         if is_loop or is_last:
             raise self.give_up(
                 transient_error(self._failed_attempts(response, attempts), self.name)
+            )
+        if time.time() - self._thread.began + seconds > LONGEST_SILENCE_SECONDS:
+            raise self.give_up(
+                transient_error(
+                    f"The next request for {self.name} would have to wait {seconds:,.0f} s"
+                    f" ({describe(response)}), longer than a sync may be silent. The next sync continues from"
+                    " here; if the error persists, sync less often, or look for what else uses Amplitude's"
+                    " limits.",
+                    self.name,
+                )
             )
         # Use RETRY instead of RATE_LIMITED: for the latter the CDK emits a stream status, and the "stream"
         # may be a job or a parent that is not in the catalog.
@@ -816,10 +845,17 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
                 f"The request for {self.name} ended in a redirect loop. The next sync continues from here;"
                 " check the proxies between this machine and Amplitude."
             )
+        if isinstance(response, requests.Response) and is_from_gateway(response):
+            return (
+                f"A gateway between this machine and Amplitude refused the request for {self.name} ({last})."
+                " The next sync continues from here; if the error persists, check proxies and firewalls."
+            )
         if attempts > 1:
+            unreached = not isinstance(response, requests.Response)
+            hint = "check the network" if unreached else "look at Amplitude's status page"
             return (
                 f"The request for {self.name} failed in {attempts} attempts (the last: {last}). The next"
-                " sync continues from here; if the error persists, look at Amplitude's status page."
+                f" sync continues from here; if the error persists, {hint}."
             )
         if not isinstance(response, requests.Response):
             return (
@@ -871,7 +907,7 @@ def _keys_differ(_: AmplitudeErrorHandler, response: requests.Response) -> bool:
 def _is_not_in_plan(_: AmplitudeErrorHandler, response: requests.Response) -> bool:
     # The taxonomy answers 404 where the other APIs answer 403.
     missing = response.status_code == 404 and "/taxonomy/" in str(response.url)
-    return response.status_code == 403 or missing
+    return response.status_code in (402, 403) or missing
 
 
 def _has_no_country(handler: AmplitudeErrorHandler, response: requests.Response) -> bool:
@@ -956,8 +992,14 @@ def describe(response_or_exception: requests.Response | Exception | None) -> str
 def permanent_cause(error: Exception | None) -> str:
     """Describe an error that no retry can fix, or return an empty string.
 
-    Such are an untrusted certificate and a proxy that wants a password.
+    Such are an untrusted certificate, and a proxy that wants a password or whose address cannot be used.
     """
+    if isinstance(error, UNUSABLE_PROXY_ERRORS):
+        reason = "SOCKS needs PySocks" if "SOCKS" in str(error) else "its address is malformed"
+        return (
+            f"The proxy that {_proxy_variable(reason)} names cannot be used ({reason}), so no request was"
+            " sent. Set it to an address such as http://host:port."
+        )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return (
             f"The certificate of {_host(error)} is not trusted, so no request was sent. If a proxy of your"
@@ -966,6 +1008,23 @@ def permanent_cause(error: Exception | None) -> str:
     if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
         return PROXY_WANTS_PASSWORD
     return ""
+
+
+UNUSABLE_PROXY_ERRORS = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidProxyURL,
+    requests.exceptions.InvalidURL,
+)
+
+
+def _proxy_variable(reason: str) -> str:
+    """Return the environment variable that names the proxy: the one with a SOCKS proxy, or the first."""
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+    values = {
+        name: os.environ[name] for name in (*names, *map(str.lower, names)) if os.environ.get(name)
+    }
+    socks = [name for name, value in values.items() if value.startswith("socks")]
+    return next(iter(socks if "SOCKS" in reason else values), names[0])
 
 
 def _host(error: Any) -> str:
@@ -1278,6 +1337,33 @@ def temporary_file(buffering: int = -1) -> IO[bytes]:
         return TemporaryFile(prefix="source-amplitude-", buffering=buffering)
     except OSError as error:
         raise unusable_folder("Cannot create a file in", error) from error
+
+
+def room_for_files() -> int:
+    """Return how many bytes temporary files may take: a quarter of the memory if their folder is in memory.
+
+    A disk has as much room as there is. Kubernetes' `emptyDir` with `medium: Memory` is a tmpfs, whose files
+    count as the container's memory.
+    """
+    folder = Path(gettempdir()).resolve()
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+        above = [(len(path), kind) for path, kind in mounts if folder.is_relative_to(path)]
+        if max(above)[1] not in ("tmpfs", "ramfs"):
+            return sys.maxsize
+        return memory_limit() // 4
+    except (OSError, ValueError):
+        return sys.maxsize
+
+
+def memory_limit() -> int:
+    """Return the bytes of memory that this process may use, by its container or by the machine."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [machine]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            limits.append(int(Path(path).read_text()))
+    return min(limits)
 
 
 def write_whole(file: IO[bytes], chunk: bytes) -> None:
@@ -2193,6 +2279,10 @@ class TooLargeError(Exception):
     """Amplitude or this machine cannot export a window at once; a smaller one may work."""
 
 
+class UnansweredWindowError(Exception):
+    """A server or gateway has failed at each attempt, with its cause; a smaller window is tried once."""
+
+
 class NoRoomError(TooLargeError):
     """The archive does not fit on this machine's disk."""
 
@@ -2243,6 +2333,8 @@ def unread_hours(name: str, failures: Failures, stopped: bool) -> AirbyteTracedE
 
 def explain(cause: Exception) -> tuple[FailureType, str]:
     """Return who can help, and a sentence on what happened and what to do."""
+    if isinstance(cause, UnansweredWindowError) and cause.__cause__:
+        cause = cast("AirbyteTracedException", cause.__cause__)
     if isinstance(cause, AirbyteTracedException):
         return cause.failure_type, cause.message or ""
     rules: Sequence[tuple[type[Exception], FailureType, str]] = (
@@ -3000,7 +3092,7 @@ class ExportErrorHandler(AmplitudeErrorHandler):
         """Tell the requester what to do.
 
         Raises:
-            TooLargeError: a smaller window may work.
+            TooLargeError, UnansweredWindowError: a smaller window may work.
             AirbyteTracedException: a retry cannot help.
         """
         response = response_or_exception
@@ -3020,7 +3112,12 @@ class ExportErrorHandler(AmplitudeErrorHandler):
             raise self.give_up(TooLargeError(f"{status}{quotation(response)}"))
         elif status == 504 and self.attempts:
             raise self.give_up(TooLargeError(f"504, twice{quotation(response)}"))
-        return super().interpret_response(response)
+        try:
+            return super().interpret_response(response)
+        except AirbyteTracedException as error:
+            if status >= 500:
+                raise UnansweredWindowError from error
+            raise
 
 
 def not_an_archive(response: requests.Response, beginning: bytes) -> NotAnArchiveError:
@@ -3522,6 +3619,7 @@ class Downloads:
             AirbyteTracedException: an error response.
         """
         attempts: Counter[type] = Counter()
+        waited = 0.0
         while True:
             try:
                 with ExitStack() as attempt:
@@ -3533,12 +3631,19 @@ class Downloads:
                 attempts[type(error)] += 1
                 if attempts[type(error)] >= DOWNLOAD_ATTEMPTS or stopped():
                     raise
-                time.sleep(2 ** attempts[type(error)])
+                self._wait(window, error, 2 ** attempts[type(error)])
             except NotAnArchiveError as error:
                 attempts[type(error)] += 1
-                if attempts[type(error)] >= ANSWER_ATTEMPTS or stopped():
+                seconds = error.wait_seconds or growing_seconds(attempts[type(error)])
+                waited += seconds
+                too_long = waited > LONGEST_SILENCE_SECONDS
+                if attempts[type(error)] >= ANSWER_ATTEMPTS or too_long or stopped():
                     raise
-                time.sleep(error.wait_seconds or 5 * 2 ** attempts[type(error)])
+                self._wait(window, error, seconds)
+
+    def _wait(self, window: Window, error: Exception, seconds: float) -> None:
+        LOGGER.info(f"{self._name}: {window} is requested again in {seconds:.0f} s ({error}).")
+        time.sleep(seconds)
 
     def _attempt(self, window: Window, space: Space, stack: ExitStack, last: bool) -> Download:
         """Send one request and open its response.
@@ -3976,7 +4081,7 @@ class ExportRetriever(Retriever):
     what is written.
 
     Memory: a few chunks, the longest line several times, and the lists of members.
-    Disk: `max_bytes_on_disk`, 4 GiB, in `TMPDIR`; `max_archives_on_disk`, 8.
+    Disk: `max_bytes_on_disk`, 4 GiB, in `TMPDIR`, and less if that is in memory; `max_archives_on_disk`, 8.
 
     Raises:
         AirbyteTracedException: hours that were not read, in Amplitude's words or the disk's.
@@ -4009,7 +4114,8 @@ class ExportRetriever(Retriever):
         )
         if self._readable:
             self._states.save(self._ledger)
-        self._disk = DiskSpace(self.max_bytes_on_disk, self.max_archives_on_disk)
+        limit = min(self.max_bytes_on_disk, room_for_files())
+        self._disk = DiskSpace(limit, self.max_archives_on_disk)
         self._downloads = Downloads(
             self.requester,
             self.decoder,
@@ -4069,6 +4175,7 @@ class ExportRetriever(Retriever):
     def _read_window(self, window: Window, failures: Failures) -> Iterator[StreamData]:
         """Yield a window's events; add to `failures` what could not be read."""
         parts = deque([window])
+        halves: set[Window] = set()
         while parts and not self._stopped:
             part = parts.popleft()
             if part.hours > self._hours:
@@ -4078,14 +4185,17 @@ class ExportRetriever(Retriever):
                 yield from self._read_part(part, failures)
             except RestartError:
                 parts.appendleft(part)
-            except (TooLargeError, DamagedArchiveError) as error:
-                if part.hours == 1:
+            except (TooLargeError, DamagedArchiveError, UnansweredWindowError) as error:
+                if part.hours == 1 or part in halves:
                     self._note_failure(part, error, failures)
                     continue
                 half = math.ceil(part.hours / 2)
                 if isinstance(error, TooLargeError):
                     self._hours = min(self._hours, half)
-                parts.extendleft(reversed(list(part.pieces(half))))
+                pieces = list(part.pieces(half))
+                if isinstance(error, UnansweredWindowError):
+                    halves.update(pieces)  # each attempt costs minutes, so a window is halved once
+                parts.extendleft(reversed(pieces))
             except (AirbyteTracedException, NotAnArchiveError) as error:
                 if getattr(error, "failure_type", None) == FailureType.config_error:
                     self._stop()

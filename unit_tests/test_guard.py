@@ -206,3 +206,133 @@ def test_a_clock_from_before_the_archives_own_hours_is_not_a_clock(
     assert output.error is None
     assert len(uuids(output)) == 58 * 3
     assert output.states("events")[-1]["server_upload_time"] == "20240103T10"
+
+
+# -- gateways, limits and proxies ----------------------------------------------------------------
+
+CLOUDFRONT = b"<HTML><TITLE>ERROR: The request could not be satisfied</TITLE></HTML>"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("stream", ["events", "cohorts", "active_users"])
+def test_a_refusal_without_amplitudes_envelope_says_nothing_of_keys_or_plan(
+    read: Read, config: dict[str, Any], amplitude: Emulator, stream: str, status: int
+) -> None:
+    path = {"events": "/api/2/export", "cohorts": "/api/3/cohorts"}.get(stream, "/api/2/users")
+    page = Fault(path=path, status=status, body=CLOUDFRONT, content_type="text/html")
+    amplitude.faults = [page]
+    passed = read(config, stream)
+    amplitude.faults = [Fault(path=path, status=status, body=CLOUDFRONT, times=None)]
+    failed = read(config, stream)
+
+    assert passed.error is None
+    assert "A gateway between this machine and Amplitude refused" in messages(failed)
+    assert {e["failure_type"] for e in failed.errors[:1]} == {"transient_error"}
+
+
+@pytest.mark.parametrize("status", [421, 425, 520, 524, 530])
+@pytest.mark.parametrize("stream", ["events", "cohorts"])
+def test_codes_of_gateways_are_transient(
+    read: Read, hour: dict[str, Any], amplitude: Emulator, stream: str, status: int
+) -> None:
+    path = {"events": "/api/2/export", "cohorts": "/api/3/cohorts"}[stream]
+    amplitude.faults = [Fault(path=path, status=status)]
+
+    output = read(hour, stream)
+
+    assert output.error is None
+    assert len(output.records(stream)) > 0
+
+
+def test_a_window_that_a_gateway_never_answers_is_halved_once(
+    read: Read, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    config = {**config, "request_time_range": 12}
+    amplitude.faults = [Fault(status=524, times=None, only_longer_than=6)]
+    halved = read(config, "events")
+    amplitude.requests.clear()
+    amplitude.faults = [Fault(status=524, times=None, hour="20240101T00")]
+    failed = read({**config, "end_date": "2024-01-01T12:00:00Z"}, "events")
+
+    assert halved.error is None
+    assert len(set(uuids(halved))) == len(uuids(halved)) == 58 * 3
+    assert "20240101T00 to 20240101T05" in messages(failed)
+    assert len(uuids(failed)) == 6 * 3
+    assert len([r for r in amplitude.requests if r.status == 524]) == 14
+
+
+@pytest.mark.parametrize("seconds", ["604800", "86400", "6000"])
+@pytest.mark.parametrize("stream", ["events", "cohorts", "active_users"])
+def test_a_wait_that_is_longer_than_a_sync_may_be_silent_ends_the_stream_in_a_sentence(
+    read: Read,
+    hour: dict[str, Any],
+    amplitude: Emulator,
+    clock: Clock,
+    stream: str,
+    seconds: str,
+) -> None:
+    path = {"events": "/api/2/export", "cohorts": "/api/3/cohorts"}.get(stream, "/api/2/users")
+    headers = {"Retry-After": seconds}
+    amplitude.faults = [Fault(path=path, status=429, headers=headers, times=None)]
+
+    output = read(hour, stream)
+
+    assert "longer than a sync may be silent" in messages(output)
+    assert sum(clock.slept) < 7_200
+
+
+@pytest.mark.parametrize("body", ["rate limit", "concurrent limit", ""])
+@pytest.mark.parametrize("status", [429, 200])
+@pytest.mark.parametrize("stream", ["events", "cohorts", "active_users", "event_types"])
+def test_no_stream_is_silent_for_two_hours_whatever_amplitude_answers(
+    read: Read,
+    hour: dict[str, Any],
+    amplitude: Emulator,
+    clock: Clock,
+    stream: str,
+    status: int,
+    body: str,
+) -> None:
+    paths = {
+        "events": "/api/2/export",
+        "cohorts": "/api/3/cohorts",
+        "active_users": "/api/2/users",
+        "event_types": "/api/2/taxonomy/event",
+    }
+    answer = error_body(f"Exceeded {body}", http_code=429)
+    amplitude.faults = [Fault(path=paths[stream], status=status, body=answer, times=None)]
+
+    output = read(hour, stream)
+
+    assert output.statuses(stream)[-1] == "INCOMPLETE"
+    assert sum(clock.slept) < 7_200
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("HTTPS_PROXY", "http://proxy:port", "its address is malformed"),
+        ("HTTPS_PROXY", "http://", "its address is malformed"),
+        ("ALL_PROXY", "socks5h://127.0.0.1:1", "SOCKS needs PySocks"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_at_once(
+    read: Read,
+    hour: dict[str, Any],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    reason: str,
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv(variable, value)
+    config = {**hour, "api_url": "https://amplitude.example"}
+
+    output = read(config, "cohorts")
+
+    assert f"The proxy that {variable} names cannot be used ({reason})" in messages(output)
+    assert {e["failure_type"] for e in output.errors[:1]} == {"config_error"}
+    assert clock.slept == []

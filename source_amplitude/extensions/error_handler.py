@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -24,6 +26,7 @@ from source_amplitude.extensions.errors import config_error, system_error, trans
 from source_amplitude.extensions.responses import (
     HOUR_SECONDS,
     error_message,
+    is_from_gateway,
     quotation,
     rate_limit,
     refuses_keys,
@@ -31,8 +34,10 @@ from source_amplitude.extensions.responses import (
 
 LOGGER = logging.getLogger("airbyte")
 
-LONGEST_WAIT_SECONDS = 6 * HOUR_SECONDS
-"""How long one request may be retried in all: six retries, each after the longest rate limit."""
+LONGEST_SILENCE_SECONDS = 1.5 * HOUR_SECONDS
+"""How long one request may be retried in all, since the platform ends a sync that is silent for two hours."""
+TRANSIENT_CODES = (408, 421, 425, 429, 499)
+"""Codes of 4xx that say nothing of the request: a retry may help, as after any 5xx."""
 
 FIRST_WAIT_SECONDS = 10
 
@@ -60,22 +65,27 @@ class AmplitudeBackoff(BackoffStrategy):
         attempt_count: int,
     ) -> float:
         """Return the number of seconds to wait, and log the reason after a 429."""
-        response = response_or_exception
-        if not isinstance(response, requests.Response):
-            return growing_seconds(attempt_count)
-        seconds, reason = _retry_after(response.headers.get("Retry-After")), "as its response says"
-        if response.status_code != 429:
-            return seconds or growing_seconds(attempt_count)
-        if not seconds:
-            seconds, span = rate_limit(error_message(response))
-            reason = f"for its limit of {span}"
-        if not seconds:
-            seconds = growing_seconds(attempt_count)
-            reason = "because its response names no limit"
-        LOGGER.info(
-            f"Amplitude is rate-limiting {self.name} (429): waiting {seconds:.0f} s, {reason}."
-        )
+        seconds, reason = wait_after(response_or_exception, attempt_count)
+        if reason:
+            LOGGER.info(
+                f"Amplitude is rate-limiting {self.name} (429): waiting {seconds:.0f} s, {reason}."
+            )
         return seconds
+
+
+def wait_after(response: requests.Response | Exception | None, attempt: int) -> tuple[float, str]:
+    """Return the seconds to wait after a failed attempt and, after a 429, the reason."""
+    if not isinstance(response, requests.Response):
+        return growing_seconds(attempt), ""
+    seconds = _retry_after(response.headers.get("Retry-After"))
+    if response.status_code != 429:
+        return seconds or growing_seconds(attempt), ""
+    if seconds:
+        return seconds, "as its response says"
+    seconds, span = rate_limit(error_message(response))
+    if seconds:
+        return seconds, f"for its limit of {span}"
+    return growing_seconds(attempt), "because its response names no limit"
 
 
 def _retry_after(value: str | None) -> float:
@@ -90,9 +100,11 @@ def _retry_after(value: str | None) -> float:
 class AmplitudeErrorHandler(DefaultErrorHandler):
     """Decide what to do after a failed request: retry, or raise an error that quotes Amplitude's message.
 
-    - 408, 429, 5xx, time-outs and lost connections are retried (`AmplitudeBackoff`), then transient_error
+    - 5xx, `TRANSIENT_CODES`, time-outs and lost connections are retried (`AmplitudeBackoff`) for at most
+      `LONGEST_SILENCE_SECONDS`, then transient_error; so is a refusal without Amplitude's envelope, which a
+      gateway has sent
     - any other 4xx is never retried: `CLIENT_ERRORS` has the failure type and the message
-    - an untrusted certificate, or a proxy that wants a password, is never retried: config_error
+    - an untrusted certificate, or a proxy that cannot be used, is never retried: config_error
 
     It raises errors itself, because the CDK writes the header and the body of a failed response to the log.
     While `check` runs (`ask_again: false` in the config), no request is retried.
@@ -104,7 +116,7 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
     name: str = ""
     measure: str | None = None
     option: str = ""
-    max_time: int = LONGEST_WAIT_SECONDS
+    max_time: int = int(LONGEST_SILENCE_SECONDS)
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
@@ -125,7 +137,8 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         if isinstance(response, requests.Response):
             if response.ok:
                 return self.accept()
-            if response.status_code not in (408, 429) and response.status_code < 500:
+            is_transient = response.status_code in TRANSIENT_CODES or response.status_code >= 500
+            if not (is_transient or is_from_gateway(response)):
                 raise self.client_error(response)
         elif cause := permanent_cause(response):
             raise self.give_up(config_error(cause, self.name))
@@ -153,11 +166,24 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
             AirbyteTracedException: transient_error, it has failed too often, or is in a redirect loop.
         """
         self._thread.attempts = attempts = self.attempts + 1
+        if attempts == 1:
+            self._thread.began = time.time()
+        seconds, _ = wait_after(response, attempts)
         is_loop = isinstance(response, requests.TooManyRedirects)
         is_last = attempts > int(self.max_retries or 0) or not self.config.get("ask_again", True)
         if is_loop or is_last:
             raise self.give_up(
                 transient_error(self._failed_attempts(response, attempts), self.name)
+            )
+        if time.time() - self._thread.began + seconds > LONGEST_SILENCE_SECONDS:
+            raise self.give_up(
+                transient_error(
+                    f"The next request for {self.name} would have to wait {seconds:,.0f} s"
+                    f" ({describe(response)}), longer than a sync may be silent. The next sync continues from"
+                    " here; if the error persists, sync less often, or look for what else uses Amplitude's"
+                    " limits.",
+                    self.name,
+                )
             )
         # Use RETRY instead of RATE_LIMITED: for the latter the CDK emits a stream status, and the "stream"
         # may be a job or a parent that is not in the catalog.
@@ -173,10 +199,17 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
                 f"The request for {self.name} ended in a redirect loop. The next sync continues from here;"
                 " check the proxies between this machine and Amplitude."
             )
+        if isinstance(response, requests.Response) and is_from_gateway(response):
+            return (
+                f"A gateway between this machine and Amplitude refused the request for {self.name} ({last})."
+                " The next sync continues from here; if the error persists, check proxies and firewalls."
+            )
         if attempts > 1:
+            unreached = not isinstance(response, requests.Response)
+            hint = "check the network" if unreached else "look at Amplitude's status page"
             return (
                 f"The request for {self.name} failed in {attempts} attempts (the last: {last}). The next"
-                " sync continues from here; if the error persists, look at Amplitude's status page."
+                f" sync continues from here; if the error persists, {hint}."
             )
         if not isinstance(response, requests.Response):
             return (
@@ -228,7 +261,7 @@ def _keys_differ(_: AmplitudeErrorHandler, response: requests.Response) -> bool:
 def _is_not_in_plan(_: AmplitudeErrorHandler, response: requests.Response) -> bool:
     # The taxonomy answers 404 where the other APIs answer 403.
     missing = response.status_code == 404 and "/taxonomy/" in str(response.url)
-    return response.status_code == 403 or missing
+    return response.status_code in (402, 403) or missing
 
 
 def _has_no_country(handler: AmplitudeErrorHandler, response: requests.Response) -> bool:
@@ -313,8 +346,14 @@ def describe(response_or_exception: requests.Response | Exception | None) -> str
 def permanent_cause(error: Exception | None) -> str:
     """Describe an error that no retry can fix, or return an empty string.
 
-    Such are an untrusted certificate and a proxy that wants a password.
+    Such are an untrusted certificate, and a proxy that wants a password or whose address cannot be used.
     """
+    if isinstance(error, UNUSABLE_PROXY_ERRORS):
+        reason = "SOCKS needs PySocks" if "SOCKS" in str(error) else "its address is malformed"
+        return (
+            f"The proxy that {_proxy_variable(reason)} names cannot be used ({reason}), so no request was"
+            " sent. Set it to an address such as http://host:port."
+        )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return (
             f"The certificate of {_host(error)} is not trusted, so no request was sent. If a proxy of your"
@@ -323,6 +362,23 @@ def permanent_cause(error: Exception | None) -> str:
     if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
         return PROXY_WANTS_PASSWORD
     return ""
+
+
+UNUSABLE_PROXY_ERRORS = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidProxyURL,
+    requests.exceptions.InvalidURL,
+)
+
+
+def _proxy_variable(reason: str) -> str:
+    """Return the environment variable that names the proxy: the one with a SOCKS proxy, or the first."""
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+    values = {
+        name: os.environ[name] for name in (*names, *map(str.lower, names)) if os.environ.get(name)
+    }
+    socks = [name for name, value in values.items() if value.startswith("socks")]
+    return next(iter(socks if "SOCKS" in reason else values), names[0])
 
 
 def _host(error: Any) -> str:

@@ -66,6 +66,11 @@ def refuses_keys(response: requests.Response) -> bool:
     return response.status_code == 401 or (response.status_code == 403 and about_keys)
 
 
+def is_from_gateway(response: requests.Response) -> bool:
+    """Whether a gateway refused the request: Amplitude itself says why, in its envelope."""
+    return response.status_code in (401, 403, 404, 451) and not error_message(response)
+
+
 def mentions_keys(message: str) -> bool:
     """Whether a message of Amplitude is about the keys."""
     return bool(re.search(r"key|secret|credential", message.lower()))

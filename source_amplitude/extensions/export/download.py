@@ -13,6 +13,7 @@ import requests
 from airbyte_cdk.sources.declarative.requesters import HttpRequester
 from airbyte_cdk.sources.http_logger import format_http_message
 
+from source_amplitude.extensions.error_handler import LONGEST_SILENCE_SECONDS, growing_seconds
 from source_amplitude.extensions.export.archive import count_members
 from source_amplitude.extensions.export.decoder import ExportDecoder
 from source_amplitude.extensions.export.disk import Space
@@ -92,6 +93,7 @@ class Downloads:
             AirbyteTracedException: an error response.
         """
         attempts: Counter[type] = Counter()
+        waited = 0.0
         while True:
             try:
                 with ExitStack() as attempt:
@@ -103,12 +105,19 @@ class Downloads:
                 attempts[type(error)] += 1
                 if attempts[type(error)] >= DOWNLOAD_ATTEMPTS or stopped():
                     raise
-                time.sleep(2 ** attempts[type(error)])
+                self._wait(window, error, 2 ** attempts[type(error)])
             except NotAnArchiveError as error:
                 attempts[type(error)] += 1
-                if attempts[type(error)] >= ANSWER_ATTEMPTS or stopped():
+                seconds = error.wait_seconds or growing_seconds(attempts[type(error)])
+                waited += seconds
+                too_long = waited > LONGEST_SILENCE_SECONDS
+                if attempts[type(error)] >= ANSWER_ATTEMPTS or too_long or stopped():
                     raise
-                time.sleep(error.wait_seconds or 5 * 2 ** attempts[type(error)])
+                self._wait(window, error, seconds)
+
+    def _wait(self, window: Window, error: Exception, seconds: float) -> None:
+        LOGGER.info(f"{self._name}: {window} is requested again in {seconds:.0f} s ({error}).")
+        time.sleep(seconds)
 
     def _attempt(self, window: Window, space: Space, stack: ExitStack, last: bool) -> Download:
         """Send one request and open its response.

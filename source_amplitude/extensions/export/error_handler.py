@@ -9,9 +9,14 @@ from airbyte_cdk.sources.streams.http.error_handlers.response_models import (
     ErrorResolution,
     ResponseAction,
 )
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
-from source_amplitude.extensions.export.errors import NotAnArchiveError, TooLargeError
+from source_amplitude.extensions.export.errors import (
+    NotAnArchiveError,
+    TooLargeError,
+    UnansweredWindowError,
+)
 from source_amplitude.extensions.responses import (
     QUOTABLE,
     error_message,
@@ -40,7 +45,7 @@ class ExportErrorHandler(AmplitudeErrorHandler):
         """Tell the requester what to do.
 
         Raises:
-            TooLargeError: a smaller window may work.
+            TooLargeError, UnansweredWindowError: a smaller window may work.
             AirbyteTracedException: a retry cannot help.
         """
         response = response_or_exception
@@ -60,7 +65,12 @@ class ExportErrorHandler(AmplitudeErrorHandler):
             raise self.give_up(TooLargeError(f"{status}{quotation(response)}"))
         elif status == 504 and self.attempts:
             raise self.give_up(TooLargeError(f"504, twice{quotation(response)}"))
-        return super().interpret_response(response)
+        try:
+            return super().interpret_response(response)
+        except AirbyteTracedException as error:
+            if status >= 500:
+                raise UnansweredWindowError from error
+            raise
 
 
 def not_an_archive(response: requests.Response, beginning: bytes) -> NotAnArchiveError:

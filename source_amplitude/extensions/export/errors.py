@@ -1,6 +1,7 @@
 """What keeps a window from being read: the errors of the export, and the message that names its hours."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
@@ -10,6 +11,10 @@ from source_amplitude.extensions.export.windows import Window
 
 class TooLargeError(Exception):
     """Amplitude or this machine cannot export a window at once; a smaller one may work."""
+
+
+class UnansweredWindowError(Exception):
+    """A server or gateway has failed at each attempt, with its cause; a smaller window is tried once."""
 
 
 class NoRoomError(TooLargeError):
@@ -62,6 +67,8 @@ def unread_hours(name: str, failures: Failures, stopped: bool) -> AirbyteTracedE
 
 def explain(cause: Exception) -> tuple[FailureType, str]:
     """Return who can help, and a sentence on what happened and what to do."""
+    if isinstance(cause, UnansweredWindowError) and cause.__cause__:
+        cause = cast("AirbyteTracedException", cause.__cause__)
     if isinstance(cause, AirbyteTracedException):
         return cause.failure_type, cause.message or ""
     rules: Sequence[tuple[type[Exception], FailureType, str]] = (

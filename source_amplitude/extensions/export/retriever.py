@@ -35,11 +35,13 @@ from source_amplitude.extensions.export.errors import (
     NotAnArchiveError,
     RestartError,
     TooLargeError,
+    UnansweredWindowError,
     unread_hours,
 )
 from source_amplitude.extensions.export.ledger import ExportLedger
 from source_amplitude.extensions.export.reader import ArchiveReader, Bounds, EventBlock
 from source_amplitude.extensions.export.windows import NO_END, Window, end_of_uploads, parse_hour
+from source_amplitude.extensions.files import room_for_files
 from source_amplitude.extensions.times import BEGINNING_OF_DATA, HOUR, rfc3339
 
 FAILED_WINDOWS = 5
@@ -69,7 +71,7 @@ class ExportRetriever(Retriever):
     what is written.
 
     Memory: a few chunks, the longest line several times, and the lists of members.
-    Disk: `max_bytes_on_disk`, 4 GiB, in `TMPDIR`; `max_archives_on_disk`, 8.
+    Disk: `max_bytes_on_disk`, 4 GiB, in `TMPDIR`, and less if that is in memory; `max_archives_on_disk`, 8.
 
     Raises:
         AirbyteTracedException: hours that were not read, in Amplitude's words or the disk's.
@@ -102,7 +104,8 @@ class ExportRetriever(Retriever):
         )
         if self._readable:
             self._states.save(self._ledger)
-        self._disk = DiskSpace(self.max_bytes_on_disk, self.max_archives_on_disk)
+        limit = min(self.max_bytes_on_disk, room_for_files())
+        self._disk = DiskSpace(limit, self.max_archives_on_disk)
         self._downloads = Downloads(
             self.requester,
             self.decoder,
@@ -162,6 +165,7 @@ class ExportRetriever(Retriever):
     def _read_window(self, window: Window, failures: Failures) -> Iterator[StreamData]:
         """Yield a window's events; add to `failures` what could not be read."""
         parts = deque([window])
+        halves: set[Window] = set()
         while parts and not self._stopped:
             part = parts.popleft()
             if part.hours > self._hours:
@@ -171,14 +175,17 @@ class ExportRetriever(Retriever):
                 yield from self._read_part(part, failures)
             except RestartError:
                 parts.appendleft(part)
-            except (TooLargeError, DamagedArchiveError) as error:
-                if part.hours == 1:
+            except (TooLargeError, DamagedArchiveError, UnansweredWindowError) as error:
+                if part.hours == 1 or part in halves:
                     self._note_failure(part, error, failures)
                     continue
                 half = math.ceil(part.hours / 2)
                 if isinstance(error, TooLargeError):
                     self._hours = min(self._hours, half)
-                parts.extendleft(reversed(list(part.pieces(half))))
+                pieces = list(part.pieces(half))
+                if isinstance(error, UnansweredWindowError):
+                    halves.update(pieces)  # each attempt costs minutes, so a window is halved once
+                parts.extendleft(reversed(pieces))
             except (AirbyteTracedException, NotAnArchiveError) as error:
                 if getattr(error, "failure_type", None) == FailureType.config_error:
                     self._stop()
