@@ -68,7 +68,7 @@ schemas: setup ## write source_amplitude/schemas into the manifest's last sectio
 components: setup ## write the modules of source_amplitude/extensions into one file, components.py
 	$(BIN)/python -m tools.components
 
-docs: setup ## write what the code says into the documentation: streams, options, commands
+docs: setup ## write what the code says into the documentation: streams, columns, options, commands
 	$(BIN)/python -m tools.docs
 
 verify: setup ## ask Amplitude what its documentation leaves open, and compare with the emulator

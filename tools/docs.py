@@ -1,9 +1,9 @@
-"""Write into the documentation what the code already says: streams, options, commands.
+"""Write into the documentation what the code already says: streams, columns, options, commands.
 
 A block is what stands between `<!-- NAME: written by make docs -->` and `<!-- end -->`. The last column of a
-table of streams is written by hand and kept. `make check` fails while a block differs, a stream is not
-described, docs/errors.md and the messages in the code do not cover each other, or docs/design.md names
-something that the code does not have.
+table of streams is written by hand and kept. docs/columns.sql is written as a whole. `make check` fails while
+a block or that file differs, a stream is not described, docs/errors.md and the messages in the code do not
+cover each other, or docs/design.md names something that the code does not have.
 """
 
 import ast
@@ -32,6 +32,13 @@ DEFINITION = re.compile(r"^class (\w+)|^(\w+) *[:=]", re.MULTILINE)
 def pages() -> list[Path]:
     """Return the files that may contain blocks."""
     return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def written() -> Iterator[tuple[Path, str]]:
+    """Yield each file that is written, wholly or in blocks, with its text up to date."""
+    for page in pages():
+        yield page, rewrite(page.read_text())
+    yield ROOT / "docs" / "columns.sql", comments()
 
 
 def rewrite(page: str) -> str:
@@ -69,6 +76,52 @@ def options(_: str, __: str) -> str:
     return table(("option", "form", "default", "what it does"), rows)
 
 
+def columns(_: str, __: str) -> str:
+    """Tabulate the columns of each stream under a heading, with type, role and description."""
+    parts = []
+    for name, stream in declared():
+        key, cursor = key_and_cursor(stream)
+        rows = []
+        for column, rule in schema(name)["properties"].items():
+            roles = [
+                role for role, cells in (("key", key), ("cursor", cursor)) if f"`{column}`" in cells
+            ]
+            rows.append((f"`{column}`", type_of(rule), ", ".join(roles), rule["description"]))
+        parts.append(f"## {name}\n\n{table(('column', 'type', 'role', 'description'), rows)}")
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def comments() -> str:
+    """Return docs/columns.sql: a comment for each column, in the SQL of PostgreSQL and DuckDB."""
+    lines = [
+        "-- Written by `make docs` from source_amplitude/schemas: a comment for each column.",
+        "-- For PostgreSQL and DuckDB, with the names that PyAirbyte writes; docs/columns.md shows how.",
+    ]
+    for name, _stream in declared():
+        lines += ["", f"-- {name}"]
+        for column, rule in schema(name)["properties"].items():
+            text = rule["description"].replace("'", "''")
+            lines.append(f"comment on column {name}.\"{in_database(column)}\" is '{text}';")
+    return "\n".join(lines) + "\n"
+
+
+def in_database(column: str) -> str:
+    """Return a column's name as PyAirbyte writes it: `$insert_id` is `_insert_id`, `appId` is `appid`."""
+    return re.sub(r"[^a-z0-9_]", "_", column.lower())
+
+
+def type_of(rule: Mapping[str, Any]) -> str:
+    """Return a property's type in words."""
+    if "format" in rule:
+        return {"date": "date", "date-time": "timestamp"}[rule["format"]]
+    words = {"string": "text", "array": "list"}
+    kinds = [words.get(kind, kind) for kind in rule["type"] if kind != "null"]
+    if kinds == ["list"]:
+        (item,) = (kind for kind in rule["items"]["type"] if kind != "null")
+        return f"list of {words.get(item, f'{item}s')}"
+    return " or ".join(kinds)
+
+
 def commands(_: str, __: str) -> str:
     """Tabulate the targets of the Makefile."""
     found = re.findall(r"^([a-z-]+):.*?## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -79,6 +132,7 @@ WRITERS: dict[str, Callable[[str, str], str]] = {
     "streams": streams,
     "apis": apis,
     "options": options,
+    "columns": columns,
     "commands": commands,
 }
 
@@ -165,6 +219,12 @@ def specification() -> dict[str, Any]:
     return dict(yaml.safe_load(MANIFEST)["spec"]["connection_specification"])
 
 
+def schema(stream: str) -> dict[str, Any]:
+    """Return the JSON schema of a stream's records."""
+    path = ROOT / "source_amplitude" / "schemas" / f"{stream}.json"
+    return dict(json.loads(path.read_text()))
+
+
 def key_and_cursor(stream: Mapping[str, Any]) -> tuple[str, str]:
     """Return a stream's primary key and cursor field, as cells."""
     key = stream.get("primary_key", [])
@@ -208,12 +268,11 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def main(arguments: list[str]) -> int:
     """Write the blocks; with --check, print what differs from the code and return 1 if anything does."""
     findings = []
-    for page in pages():
-        text = page.read_text()
-        if (fresh := rewrite(text)) != text:
-            findings.append(f"{page.relative_to(ROOT)}: it differs from the code; run `make docs`.")
+    for path, fresh in written():
+        if not path.exists() or path.read_text() != fresh:
+            findings.append(f"{path.relative_to(ROOT)}: it differs from the code; run `make docs`.")
             if arguments != ["--check"]:
-                page.write_text(fresh)
+                path.write_text(fresh)
     if arguments != ["--check"]:
         return 0
     findings += [*faults_of_streams(), *faults_of_errors(), *faults_of_names()]

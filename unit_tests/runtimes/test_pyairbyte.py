@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -19,11 +18,13 @@ import psycopg
 import pytest
 
 from emulator import Emulator, Export, Project
+from tools.docs import in_database
 from unit_tests.conftest import Clock, Run
 from unit_tests.support.protocol import STREAMS, config_for
 
 ROOT = Path(__file__).parents[2]
 PYAIRBYTE = ROOT / ".cache" / "envs" / "sync" / "bin" / "python"
+COMMENTS = ROOT / "docs" / "columns.sql"
 TODAY = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
 START = TODAY - timedelta(days=10)
 """By the real clock, which PyAirbyte runs the connector by: few days, so that no budget is waited for."""
@@ -169,6 +170,8 @@ def test_a_second_sync_into_duckdb_reads_only_what_is_new(
         def select(query: str) -> list[tuple[Any, ...]]:
             return list(connection.execute(query).fetchall())
 
+        connection.execute("use amplitude")
+        connection.execute(COMMENTS.read_text())
         holds_the_events(select, after)
         holds_every_stream(select, run, ending(config, ENDS[1]))
 
@@ -195,13 +198,10 @@ def test_a_sync_into_postgresql_has_every_record_with_its_types(
         def select(query: str) -> list[tuple[Any, ...]]:
             return connection.execute(query.encode()).fetchall()
 
+        connection.execute("set search_path to amplitude")
+        connection.execute(COMMENTS.read_bytes())
         holds_the_events(select, events)
         holds_every_stream(select, run, ending(config, ENDS[1]))
-
-
-def column(name: str) -> str:
-    """A property's name as PyAirbyte writes it: `$insert_id` is `_insert_id`, `appId` is `appid`."""
-    return re.sub(r"[^a-z0-9_]", "_", name.lower())
 
 
 def holds_the_events(select: Select, events: dict[str, dict[str, Any]]) -> None:
@@ -216,7 +216,7 @@ def holds_the_events(select: Select, events: dict[str, dict[str, Any]]) -> None:
         )
     }
     own = {"_airbyte_raw_id", "_airbyte_extracted_at", "_airbyte_meta"}
-    assert set(types) == {*map(column, properties), *own}
+    assert set(types) == {*map(in_database, properties), *own}
     assert {"_insert_id", "_insert_key", "_schema"} <= set(types)
     times = [name for name, rule in properties.items() if rule.get("format") == "date-time"]
     assert "server_upload_time" in times
@@ -227,8 +227,8 @@ def holds_the_events(select: Select, events: dict[str, dict[str, Any]]) -> None:
     assert {types[name] for name in objects} == {"json"}
 
     texts = ["$insert_id", "amplitude_id", "event_type", "city"]
-    columns = [*map(column, ["uuid", *texts, *times])]
-    columns += [f"cast({column(name)} as varchar)" for name in objects]
+    columns = [*map(in_database, ["uuid", *texts, *times])]
+    columns += [f"cast({in_database(name)} as varchar)" for name in objects]
     rows = select(f"select {', '.join(columns)} from amplitude.events")
     assert len(rows) == len(events)
     for uuid, *values in rows:
@@ -260,7 +260,7 @@ def holds_every_stream(select: Select, run: Run, config: dict[str, Any]) -> None
         if name not in STREAMS:
             continue
         key = [path[0] for path in stream["source_defined_primary_key"]]
-        rows = select(f"select {', '.join(map(column, key))} from amplitude.{name}")
+        rows = select(f"select {', '.join(map(in_database, key))} from amplitude.{name}")
         keys = {tuple(map(plain, row)) for row in rows}
         expected = {tuple(str(record[part]) for part in key) for record in output.records(name)}
         assert len(rows) == len(keys), name

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import requests
 import yaml
@@ -53,6 +54,73 @@ def test_a_table_says_each_streams_key_and_cursor() -> None:
         name: (", ".join(f"`{field}`" for field in key), f"`{cursor}`" if cursor else "")
         for name, (key, cursor) in STREAMS.items()
     }
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    folder = ROOT / "source_amplitude" / "schemas"
+    return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+
+
+def test_every_column_is_described_with_its_type_key_and_cursor() -> None:
+    text = (ROOT / "docs" / "columns.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n\n(\|.+?)\n(?:\n|\Z)", text, re.MULTILINE | re.DOTALL))
+
+    assert list(sections) == list(STREAMS)
+    for name, (key, cursor) in STREAMS.items():
+        table = sections[name].splitlines()[2:]
+        rows = [[cell.strip(" `") for cell in line[1:-1].split("|")] for line in table]
+        properties = schemas()[name]["properties"]
+        assert {column: description for column, _, _, description in rows} == {
+            column: rule["description"].strip(" `") for column, rule in properties.items()
+        }
+        assert {column for column, _, role, _ in rows if "key" in role} == set(key)
+        assert {column for column, _, role, _ in rows if "cursor" in role} == {cursor} - {None}
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"type": ["null", "string"]}, "text"),
+        ({"type": ["null", "string"], "format": "date"}, "date"),
+        ({"type": ["null", "string"], "format": "date-time"}, "timestamp"),
+        ({"type": ["null", "number", "string"]}, "number or text"),
+        ({"type": ["null", "array"], "items": {"type": ["null", "string"]}}, "list of text"),
+        ({"type": ["null", "array"], "items": {"type": ["null", "object"]}}, "list of objects"),
+    ],
+)
+def test_a_type_is_named_in_words(rule: dict[str, Any], words: str) -> None:
+    assert docs.type_of(rule) == words
+
+
+def test_the_statements_comment_on_every_column_in_duckdb() -> None:
+    expected = {
+        (name, docs.in_database(column)): rule["description"]
+        for name, schema in schemas().items()
+        for column, rule in schema["properties"].items()
+    }
+    with duckdb.connect() as connection:
+        for name in schemas():
+            columns = [f'"{column}" varchar' for table, column in expected if table == name]
+            connection.execute(f"create table {name} ({', '.join(columns)})")
+        connection.execute((ROOT / "docs" / "columns.sql").read_text())
+        query = "select table_name, column_name, comment from duckdb_columns where not internal"
+        found = {
+            (table, column): text for table, column, text in connection.execute(query).fetchall()
+        }
+
+    assert found == expected
+
+
+def test_stale_statements_are_named_and_left_alone_by_the_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = ROOT / "docs" / "columns.sql"
+    before = path.read_text()
+    monkeypatch.setattr(docs, "comments", lambda: "-- others\n")
+
+    assert docs.main(["--check"]) == 1
+    assert "docs/columns.sql: it differs from the code" in capsys.readouterr().err
+    assert path.read_text() == before
 
 
 @pytest.mark.parametrize(
