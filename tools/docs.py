@@ -27,6 +27,15 @@ SENTENCE = re.compile(r"[A-Z{](\S* ){3,}[^\n]*\.|`(\S* ){3,}[^\n]*")
 """What is a message to the user: four words or more, with a full stop or on an option."""
 DEFINITION = re.compile(r"^class (\w+)|^(\w+) *[:=]", re.MULTILINE)
 """A class, or a constant of a module."""
+FIRST_OPTIONS = (
+    "api_key",
+    "secret_key",
+    "start_date",
+    "data_region",
+    "project_timezone",
+    "lookback_hours",
+)
+"""The options that README.md shows; docs/amplitude.md has all of them."""
 
 
 def pages() -> list[Path]:
@@ -69,8 +78,19 @@ def apis(old: str, _: str) -> str:
 
 def options(_: str, __: str) -> str:
     """Tabulate the options with form, default and description."""
+    return table_of_options(specification()["properties"])
+
+
+def first_options(_: str, __: str) -> str:
+    """Tabulate the options that most readers set."""
+    return table_of_options(FIRST_OPTIONS)
+
+
+def table_of_options(names: Iterable[str]) -> str:
+    """Tabulate options by name with form, default and description."""
     rows = []
-    for name, option in specification()["properties"].items():
+    for name in names:
+        option = specification()["properties"][name]
         default = f"`{json.dumps(option['default'])}`" if "default" in option else ""
         rows.append((f"`{name}`", form(name, option), default, option["description"]))
     return table(("option", "form", "default", "what it does"), rows)
@@ -132,6 +152,7 @@ WRITERS: dict[str, Callable[[str, str], str]] = {
     "streams": streams,
     "apis": apis,
     "options": options,
+    "first_options": first_options,
     "columns": columns,
     "commands": commands,
 }

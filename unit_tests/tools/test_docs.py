@@ -16,6 +16,7 @@ import yaml
 
 from source_amplitude.process.source import ARCHIVES, DOWNLOADS
 from tools import docs
+from unit_tests.conftest import Run
 from unit_tests.support.protocol import STREAMS
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +118,7 @@ def test_stale_statements_are_named_and_left_alone_by_the_check(
     path = ROOT / "docs" / "columns.sql"
     before = path.read_text()
     monkeypatch.setattr(docs, "comments", lambda: "-- others\n")
+    monkeypatch.setattr(docs, "pages", list)
 
     assert docs.main(["--check"]) == 1
     assert "docs/columns.sql: it differs from the code" in capsys.readouterr().err
@@ -202,6 +204,22 @@ def test_the_scaling_figures_are_those_of_a_benchmark_and_of_the_product() -> No
     assert f"{value['event_bytes']} bytes of JSON, {value['zipped']} times less" in benchmarks
     assert value["downloads"] == str(DOWNLOADS)
     assert value["archives"] == str(ARCHIVES)
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 1_500
+
+
+def test_the_readme_shows_an_event_as_it_arrives(run: Run, config: dict[str, Any]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (shown,) = re.findall(r"```json\n(.+?)```", readme, re.DOTALL)
+    event = json.loads(shown)["record"]["data"]
+
+    emitted = run("read", config, ("events",)).records("events")
+
+    (whole,) = (record for record in emitted if record["uuid"] == event["uuid"])
+    assert event == {name: whole[name] for name in event}
+    assert f"with {len(event)} of its {len(whole)} properties" in readme
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' INT;"], ids=["a terminal", "a background job"])
