@@ -7,10 +7,13 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 BIN := .venv/bin
 ENVS := .cache/envs
 NEWEST := $(ENVS)/newest-cdk
+OLDEST := $(ENVS)/oldest-cdk
+# The CDK of Airbyte 2.3; docs/builder.md names it.
+OLDEST_CDK := 7.28.2
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup sync report report-test test test-all test-newest-cdk coverage check metadata fix schemas components docs verify image image-test bench bench-spark fuzz lock release-check clean
+.PHONY: help setup sync report report-test test test-all test-newest-cdk test-oldest-cdk coverage check metadata fix schemas components docs verify image image-test bench bench-spark fuzz lock release-check clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -39,6 +42,12 @@ test-newest-cdk: setup ## run the tests with the newest CDK, whatever pyproject.
 	$(BIN)/uv pip install --quiet --python $(NEWEST)/bin/python --upgrade 'airbyte-cdk[manifest-server]'
 	$(BIN)/uv pip install --quiet --python $(NEWEST)/bin/python --no-deps --no-build-isolation --offline -e .
 	$(NEWEST)/bin/python -m pytest --numprocesses=auto --dist=worksteal
+
+test-oldest-cdk: setup ## run the standard tests of the manifest alone with the oldest CDK that docs/builder.md names
+	rm -rf $(OLDEST) && $(BIN)/uv venv --quiet --python $(BIN)/python $(OLDEST)
+	$(BIN)/uv pip sync --quiet --python $(OLDEST)/bin/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python 'airbyte-cdk==$(OLDEST_CDK)'
+	$(OLDEST)/bin/python -m pytest acceptance_tests -k TestManifest
 
 coverage: setup $(ENVS)/sync/ready $(ENVS)/metadata/ready ## list the lines that no test runs
 	rm -f .coverage .coverage.*

@@ -164,6 +164,13 @@ def test_a_name_in_the_design_that_the_code_does_not_have_is_found(
     ]
 
 
+def test_the_page_on_the_builder_names_the_oldest_cdk_that_is_tested() -> None:
+    (oldest,) = re.findall(r"^OLDEST_CDK := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    page = (ROOT / "docs" / "builder.md").read_text()
+    assert f"airbyte-cdk {oldest} and later; `make test-oldest-cdk`" in page
+
+
 def test_the_manifest_defines_its_streams_in_the_order_of_their_list() -> None:
     manifest = yaml.safe_load(MANIFEST)
     listed = [reference.rpartition("/")[2] for reference in manifest["streams"]]
