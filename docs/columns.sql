@@ -2,9 +2,9 @@
 -- For PostgreSQL and DuckDB, with the names that PyAirbyte writes; docs/columns.md shows how.
 
 -- events
-comment on column events."_insert_id" is 'Key with which the client marked the event so that Amplitude drops a repeat within seven days; not unique for all time.';
+comment on column events."_insert_id" is 'Key that the client gave the event, so that Amplitude drops a repetition within seven days; not unique for longer.';
 comment on column events."_insert_key" is 'Undocumented; null in all events seen.';
-comment on column events."_schema" is 'Version of the event''s form; null since 2023.';
+comment on column events."_schema" is 'Version of the event''s format; null since 2023.';
 comment on column events."adid" is 'Google advertising id of the device; usually wiped, then null.';
 comment on column events."amplitude_attribution_ids" is 'Hashed id used for attribution; null in all events seen.';
 comment on column events."amplitude_event_type" is 'Amplitude''s own name of the event type. Deprecated by Amplitude and null in new events.';
@@ -14,7 +14,7 @@ comment on column events."city" is 'City, from the IP address.';
 comment on column events."client_event_time" is 'When the event happened, by the device''s clock. RFC 3339, UTC, six decimals.';
 comment on column events."client_upload_time" is 'When the device sent the event, by the device''s clock. RFC 3339, UTC, six decimals.';
 comment on column events."country" is 'Country by name, from the IP address.';
-comment on column events."data" is 'Facts of the ingestion, such as the path that received the event and the ids of its groups.';
+comment on column events."data" is 'Details of the ingestion, such as the path that received the event and the ids of its groups.';
 comment on column events."data_type" is 'Kind of the line; `event`.';
 comment on column events."device_brand" is 'Brand of the device. Deprecated by Amplitude and null in new events.';
 comment on column events."device_carrier" is 'Mobile carrier of the device.';
@@ -48,7 +48,7 @@ comment on column events."processed_time" is 'When Amplitude had processed the e
 comment on column events."region" is 'Region or state by name, from the IP address.';
 comment on column events."sample_rate" is 'Rate at which events were sampled; null without sampling.';
 comment on column events."server_received_time" is 'When Amplitude''s servers received the event. RFC 3339, UTC, six decimals.';
-comment on column events."server_upload_time" is 'When Amplitude''s servers took the event in; the export is asked for by this hour, and it is the cursor. RFC 3339, UTC, six decimals.';
+comment on column events."server_upload_time" is 'When Amplitude''s servers took the event in; the export is requested by this hour, and it is the cursor. RFC 3339, UTC, six decimals.';
 comment on column events."session_id" is 'Start of the session in milliseconds since 1970; -1 outside of a session.';
 comment on column events."source_id" is 'Undocumented; id of the source that sent the event.';
 comment on column events."start_version" is 'Version of the app that the user started with.';
@@ -68,7 +68,7 @@ comment on column new_users."statistics" is 'New users by country, `(none)` wher
 
 -- active_users_by_segment
 comment on column active_users_by_segment."date" is 'Day in the project''s time zone; part of the primary key.';
-comment on column active_users_by_segment."property" is 'The user property that is counted by; part of the primary key.';
+comment on column active_users_by_segment."property" is 'The user property in `segment_property`; part of the primary key.';
 comment on column active_users_by_segment."segment" is 'Value of the property, `(none)` where it is not set; part of the primary key.';
 comment on column active_users_by_segment."users" is 'Active users of the segment on the day.';
 
@@ -104,16 +104,16 @@ comment on column session_length_distribution."sessions" is 'Sessions of that le
 -- event_segmentation
 comment on column event_segmentation."date" is 'Day in the project''s time zone, which labels its week or month; part of the primary key.';
 comment on column event_segmentation."name" is 'Name of the segmentation in `segmentations`; part of the primary key.';
-comment on column event_segmentation."segment" is 'Value of the property that is grouped by, `(none)` where it is not set; `all` when not grouped; part of the primary key.';
-comment on column event_segmentation."value" is 'The figure of the segment.';
+comment on column event_segmentation."segment" is 'Value of the property in `group_by`, `(none)` where it is not set; `all` when not grouped; part of the primary key.';
+comment on column event_segmentation."value" is 'Value of the segment: users, events, a sum or an average, depending on `measure`.';
 
 -- charts
 comment on column charts."chart_id" is 'Id of the chart; part of the primary key.';
 comment on column charts."description" is 'The lines between title and table: description, measure and event of the chart.';
 comment on column charts."series" is 'Labels of the row, joined with ` / `; part of the primary key.';
-comment on column charts."text" is 'The cell as Amplitude writes it; the whole CSV where its form is not known.';
+comment on column charts."text" is 'The cell as Amplitude writes it; the whole CSV if its format is unknown.';
 comment on column charts."title" is 'Title of the chart.';
-comment on column charts."value" is 'The cell as a number; null where it is none.';
+comment on column charts."value" is 'The cell as a number; null if it is not a number.';
 comment on column charts."x" is 'Header of the column, such as a day or a step; part of the primary key.';
 
 -- cohorts
@@ -123,8 +123,8 @@ comment on column cohorts."chart_id" is 'Chart that the cohort was made from.';
 comment on column cohorts."cohort_definition_type" is 'Undocumented; null in all cohorts seen.';
 comment on column cohorts."cohort_output_type" is 'What the cohort counts, such as `UNIQUES`.';
 comment on column cohorts."createdat" is 'When the cohort was created. Seconds since 1970.';
-comment on column cohorts."definition" is 'The conditions that make the cohort, in Amplitude''s own form.';
-comment on column cohorts."description" is 'What the owner says of the cohort.';
+comment on column cohorts."definition" is 'The conditions of the cohort, in Amplitude''s own format.';
+comment on column cohorts."description" is 'The owner''s description of the cohort.';
 comment on column cohorts."edit_id" is 'Id of the last edit.';
 comment on column cohorts."finished" is 'Whether the cohort has been computed.';
 comment on column cohorts."hidden" is 'Whether the cohort is hidden in Amplitude.';
@@ -135,7 +135,7 @@ comment on column cohorts."is_predictive" is 'Whether the cohort comes from a pr
 comment on column cohorts."lastcomputed" is 'When the members were last computed. Seconds since 1970.';
 comment on column cohorts."lastmod" is 'When the cohort was last edited. Seconds since 1970.';
 comment on column cohorts."last_viewed" is 'When somebody last looked at the cohort; null for never. Seconds since 1970.';
-comment on column cohorts."location_id" is 'Folder that the cohort lies in.';
+comment on column cohorts."location_id" is 'Folder of the cohort.';
 comment on column cohorts."metadata" is 'Labels of the cohort.';
 comment on column cohorts."name" is 'Name of the cohort; not unique.';
 comment on column cohorts."owners" is 'Who owns the cohort: e-mail addresses, or `amp` for Amplitude.';
@@ -159,12 +159,12 @@ comment on column cohort_members."user_id" is 'The project''s own id of the user
 -- annotations
 comment on column annotations."category" is 'Category of the annotation, `Uncategorized` where it has none.';
 comment on column annotations."chart_id" is 'Chart that the annotation is on; null for all charts.';
-comment on column annotations."date" is 'Day of `start` in the project''s time zone, for those who used version 2 of this API; null without a start.';
+comment on column annotations."date" is 'Day of `start` in the project''s time zone, for compatibility with version 2 of this API; null without a start.';
 comment on column annotations."details" is 'Longer text of the annotation.';
 comment on column annotations."end" is 'End of the annotated time; null for a single moment. RFC 3339 with an offset.';
 comment on column annotations."id" is 'Id of the annotation; the primary key.';
 comment on column annotations."label" is 'Text of the annotation on the chart.';
-comment on column annotations."start" is 'Begin of the annotated time. RFC 3339 with an offset.';
+comment on column annotations."start" is 'Start of the annotated time. RFC 3339 with an offset.';
 
 -- annotation_categories
 comment on column annotation_categories."category" is 'Name of the category as Amplitude sends it today; the same as `name`.';
@@ -194,7 +194,7 @@ comment on column event_categories."name" is 'Name of the category.';
 
 -- event_types
 comment on column event_types."category" is 'Category of the event type, with its `name`.';
-comment on column event_types."deleted" is 'Whether the event type was deleted; null where it was not.';
+comment on column event_types."deleted" is 'Whether the event type was deleted; null if it was not.';
 comment on column event_types."description" is 'What the event type means.';
 comment on column event_types."display_name" is 'Name that Amplitude shows.';
 comment on column event_types."event_type" is 'Name of the event type as it is sent; the primary key.';
@@ -211,7 +211,7 @@ comment on column event_properties."classifications" is 'Classes such as PII, SE
 comment on column event_properties."description" is 'What the property means.';
 comment on column event_properties."enum_values" is 'Values that the property may have.';
 comment on column event_properties."event_property" is 'Name of the property; part of the primary key.';
-comment on column event_properties."event_type" is 'Event type that has the property, empty where all share it; part of the primary key.';
+comment on column event_properties."event_type" is 'Event type that has the property, empty if all event types share it; part of the primary key.';
 comment on column event_properties."is_array_type" is 'Whether the property is a list of such values.';
 comment on column event_properties."is_hidden" is 'Whether the property is hidden.';
 comment on column event_properties."is_required" is 'Whether each event of the type must have the property.';
@@ -234,7 +234,7 @@ comment on column group_properties."classifications" is 'Classes such as PII, SE
 comment on column group_properties."description" is 'What the property means.';
 comment on column group_properties."enum_values" is 'Values that the property may have.';
 comment on column group_properties."group_property" is 'Name of the property, with the prefix `grp:`; the primary key.';
-comment on column group_properties."group_type" is 'Type of group that the property is of; null where all types share it.';
+comment on column group_properties."group_type" is 'Type of group that has the property; null if all types share it.';
 comment on column group_properties."is_array_type" is 'Whether the property is a list of such values.';
 comment on column group_properties."is_hidden" is 'Whether the property is hidden.';
 comment on column group_properties."regex" is 'Pattern that values match.';
@@ -245,6 +245,6 @@ comment on column deleted_users."active_scrub_done_date" is 'Day on which the us
 comment on column deleted_users."amplitude_id" is 'Amplitude''s number of the user; part of the primary key.';
 comment on column deleted_users."app" is 'Number of the project.';
 comment on column deleted_users."day" is 'Day of the deletion job (UTC); part of the primary key.';
-comment on column deleted_users."requested_on_day" is 'Day on which the deletion was asked for.';
-comment on column deleted_users."requester" is 'Who asked for the deletion.';
-comment on column deleted_users."status" is 'Where the job is: staging, submitted or done.';
+comment on column deleted_users."requested_on_day" is 'Day on which the deletion was requested.';
+comment on column deleted_users."requester" is 'Who requested the deletion.';
+comment on column deleted_users."status" is 'Status of the job: staging, submitted or done.';
