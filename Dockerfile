@@ -17,7 +17,7 @@ RUN /builder/bin/python -m hatchling build --target wheel \
     && /venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /venv/lib
 
 FROM ${BASE_IMAGE}
-ARG VERSION=1.0.0
+ARG VERSION=1.1.0
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH AIRBYTE_ENTRYPOINT="source-amplitude"
 LABEL io.airbyte.name=ghcr.io/source-amplitude/source-amplitude io.airbyte.version=${VERSION} \
