@@ -1,7 +1,7 @@
-"""Events a second and memory: this connector, the CDK's stock parts, and the floor, on the same archives.
+"""Speed and memory of the connector, the CDK's built-in components and a bare loop, on the same archives.
 
-`make bench` prints a section for `benchmarks/README.md`. Every contender is a process of its own that writes
-to a pipe; its time is from start to end, start-up included. Only ratios within one run mean anything.
+`make bench` prints a section for a file in `benchmarks/results`. Every contender is a process of its own that
+writes to a pipe. Its time is from start to end, with start-up. Compare only figures of one run.
 """
 
 import gzip
@@ -42,7 +42,7 @@ DAY_HOURS = 24
 
 @dataclass
 class Result:
-    """What one process needed."""
+    """Time, events and peak memory of one process."""
 
     seconds: float
     events: int
@@ -68,7 +68,7 @@ class Archives(Project):
 
 
 def cut(folder: str, hours: list[tuple[int, int]]) -> bytes:
-    """An archive of some hours, each a day and an hour of it."""
+    """Return an archive of some hours, each a day and an hour of it."""
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
         for day, hour in hours:
@@ -79,13 +79,13 @@ def cut(folder: str, hours: list[tuple[int, int]]) -> bytes:
 
 
 def build(folder: str, days: int, events_a_day: int) -> tuple[int, int]:
-    """Write the archives in a process of its own: a child's peak RSS includes its parent's at the fork."""
+    """Write the archives in another process: a child's peak RSS includes its parent's at the fork."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(write, (folder, days, events_a_day))
 
 
 def write(folder: str, days: int, events_a_day: int) -> tuple[int, int]:
-    """Write a zip a day; the raw and the zipped bytes. Days differ in their names and uuids only."""
+    """Write a zip for each day, and return the raw and the zipped bytes."""
     source = Project(seed=1, start=f"{START:%Y-%m-%dT%H:%M:%SZ}", events_per_hour=250)
     samples = [
         orjson.dumps(event) for h in range(4) for event in source.events(START + timedelta(hours=h))
@@ -113,7 +113,7 @@ def write(folder: str, days: int, events_a_day: int) -> tuple[int, int]:
 
 
 def serve(folder: str, days: int, delay: float, ready: Any, stop: Any) -> None:
-    """The emulator in a process of its own, so that it takes no time from the contender's.
+    """Run the emulator in a process of its own, so that it takes no time from the contender.
 
     Without a folder it serves a day of hours with `MEMBERS_PER_HOUR` files of one event each.
     """
@@ -130,7 +130,7 @@ def serve(folder: str, days: int, delay: float, ready: Any, stop: Any) -> None:
 
 @contextmanager
 def served(folder: str, days: int, delay: float = 0) -> Iterator[dict[str, Any]]:
-    """A config whose `api_url` serves the archives."""
+    """Serve the archives, and yield a config for them."""
     context = get_context("spawn")
     ready, stop = context.Queue(), context.Event()
     process = context.Process(target=serve, args=(folder, days, delay, ready, stop))
@@ -150,7 +150,7 @@ def served(folder: str, days: int, delay: float = 0) -> Iterator[dict[str, Any]]
 
 
 def timed(command: list[str]) -> Result:
-    """Run a process to its end; count the records it writes."""
+    """Run a process to its end, and count the records that it writes."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT)
     assert process.stdout
@@ -166,7 +166,7 @@ def timed(command: list[str]) -> Result:
 
 
 def arguments(folder: str, config: dict[str, Any]) -> list[str]:
-    """The read command's options."""
+    """Return the options of the command `read`."""
     catalog = {
         "streams": [
             {
@@ -186,12 +186,12 @@ def arguments(folder: str, config: dict[str, Any]) -> list[str]:
 
 
 def package(folder: str, config: dict[str, Any]) -> list[str]:
-    """The command of this connector's own process."""
+    """Return the command of the connector's own process."""
     return [sys.executable, "-m", "source_amplitude", "read", *arguments(folder, config)]
 
 
 def declarative(folder: str, config: dict[str, Any], manifest: Path, code: Path) -> list[str]:
-    """The command of `source-declarative-manifest`."""
+    """Return the command of `source-declarative-manifest`."""
     return [
         str(Path(sys.executable).with_name("source-declarative-manifest")),
         "read",
@@ -204,37 +204,37 @@ def declarative(folder: str, config: dict[str, Any], manifest: Path, code: Path)
 
 
 def alone(folder: str, config: dict[str, Any]) -> list[str]:
-    """The command of the same manifest and components without the package."""
+    """Return the command of the same manifest and components without the package."""
     return declarative(folder, config, PACKAGE / "manifest.yaml", PACKAGE / "components.py")
 
 
 def ours(folder: str, days: int, delay: float = 0) -> Result:
-    """This connector's own process, with its default options."""
+    """Time the connector's own process, with its default options."""
     with served(folder, days, delay) as config:
         return timed(package(folder, config))
 
 
 def manifest(folder: str, days: int) -> Result:
-    """The manifest and its components in `source-declarative-manifest`."""
+    """Time the manifest and its components in `source-declarative-manifest`."""
     with served(folder, days) as config:
         return timed(alone(folder, config))
 
 
 def stock(folder: str, days: int) -> Result:
-    """The same work with what the CDK has: ZipfileDecoder, its datetime parser, a look-back of two hours."""
+    """Time the CDK's built-in components: ZipfileDecoder, its datetime parser, a look-back of two hours."""
     with served(folder, days) as config:
         command = declarative(folder, config, HERE / "stock.yaml", HERE / "stock_components.py")
         return timed(command)
 
 
 def many_members(command: Callable[[str, dict[str, Any]], list[str]]) -> Result:
-    """A day of hours with `MEMBERS_PER_HOUR` files each, read by a command."""
+    """Time a command with a day of hours of `MEMBERS_PER_HOUR` files each."""
     with tempfile.TemporaryDirectory() as folder, served("", 1) as config:
         return timed(command(folder, config))
 
 
 def long_line(command: Callable[[str, dict[str, Any]], list[str]]) -> Result:
-    """A day whose only event is a line of `LONG_LINE_BYTES`, read by a command."""
+    """Time a command with a day whose only event is a line of `LONG_LINE_BYTES`."""
     with tempfile.TemporaryDirectory() as folder:
         line = orjson.dumps({"uuid": "1", "event_properties": {"text": "x" * LONG_LINE_BYTES}})
         with zipfile.ZipFile(Path(folder, "0.zip"), "w") as archive:
@@ -244,7 +244,7 @@ def long_line(command: Callable[[str, dict[str, Any]], list[str]]) -> Result:
 
 
 def stalled(command: Callable[[str, dict[str, Any]], list[str]]) -> float:
-    """The peak RSS, in MiB, of a process whose output nobody reads, with a day of large events."""
+    """Return the peak RSS, in MiB, of a process with a day of large events whose output is not read."""
     with tempfile.TemporaryDirectory() as folder:
         rows = [{"name": str(n), "text": "x" * 70} for n in range(1_000)]
         with zipfile.ZipFile(Path(folder, "0.zip"), "w") as archive:
@@ -269,9 +269,9 @@ def stalled(command: Callable[[str, dict[str, Any]], list[str]]) -> float:
 def killed(
     folder: str, days: int, command: Callable[[str, dict[str, Any]], list[str]]
 ) -> tuple[int, int, int]:
-    """Kill a read after half of its events, and go on from its last state.
+    """Kill a read after half of its events, and continue from its last state.
 
-    Returns the events that came, those that came twice, and those after the last state.
+    Return the number of events read, of events read twice, and of events after the last state.
     """
     with served(folder, days) as config:
         first = subprocess.Popen(command(folder, config), stdout=subprocess.PIPE, env=ENVIRONMENT)
@@ -305,24 +305,24 @@ def killed(
 
 
 def floor(folder: str, days: int) -> Result:
-    """A bare loop over the files: unzip, gunzip, `orjson.loads`, `orjson.dumps`."""
+    """Time a bare loop over the files: unzip, gunzip, `orjson.loads`, `orjson.dumps`."""
     return timed(
         [sys.executable, str(HERE / "floor.py"), *(f"{folder}/{d}.zip" for d in range(days))]
     )
 
 
 def seconds(result: Result) -> float:
-    """What results are ordered by."""
+    """Return the time by which results are sorted."""
     return result.seconds
 
 
 def cells(values: list[float]) -> str:
-    """The rest of a table's row."""
+    """Return the rest of a table's row."""
     return "".join(f" {value:.0f} |" for value in values)
 
 
 def row(name: str, result: Result, raw: int) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     return (
         f"| {name} | {result.events:,} | {result.seconds:.1f} | {result.events / result.seconds:,.0f}"
         f" | {raw / result.seconds / 1e6:.0f} | {result.peak_mib:.0f} |"
@@ -330,7 +330,7 @@ def row(name: str, result: Result, raw: int) -> str:
 
 
 def main() -> None:
-    """Run everything; exit with 1 when a promise is not kept."""
+    """Run everything; exit with 1 if a promise is not kept."""
     kept = True
 
     def promise(text: str, holds: bool) -> None:
@@ -339,7 +339,7 @@ def main() -> None:
         print(f"- {'kept' if holds else '**NOT KEPT**'}: {text}", flush=True)
 
     print(
-        f"## {datetime.now(timezone.utc):%Y-%m-%d}\n\n"
+        "## Speed and memory\n\n"
         f"`make bench`, Python {platform.python_version()}, {os.cpu_count()} cores.\n\n"
         "| process | events | seconds | events/s | MB/s | peak RSS, MiB |\n|---|--:|--:|--:|--:|--:|"
     )
@@ -357,7 +357,7 @@ def main() -> None:
             for name, contender in contenders.items():
                 if days == 40 and name in ("stock", "manifest alone"):
                     continue
-                # One run of a few seconds may be a tenth slower than the next.
+                # Runs of a few seconds differ by a tenth, so take the median of three.
                 times = 3 if days == 10 and name != "stock" else 1
                 tries = sorted((contender(folder, days) for _ in range(times)), key=seconds)
                 runs[name, days] = result = tries[times // 2]
@@ -382,7 +382,7 @@ def main() -> None:
     print(f"| 24 hours of {MEMBERS_PER_HOUR:,} files each |{cells(pair)}", flush=True)
     pair = [stalled(command) for command in (package, alone)]
     peaks += pair
-    print(f"| 4,800 events of 100 kB, of which nobody reads any |{cells(pair)}", flush=True)
+    print(f"| 4,800 events of 100 kB, which nothing reads |{cells(pair)}", flush=True)
     pair = [long_line(command).peak_mib for command in (package, alone)]
     print(f"| one event of {LONG_LINE_BYTES / 1e6:.0f} MB |{cells(pair)}\n", flush=True)
     kills: list[tuple[int, int, int]] = []
@@ -393,7 +393,7 @@ def main() -> None:
             came, twice, after = kills[-1]
             print(
                 f"{name}: killed after half of {4 * EVENTS_A_DAY:,} events, {after:,} of them after"
-                f" the last state; then {came:,} came, {twice:,} of them twice.\n",
+                f" the last state. With the next read, {came:,} were read, {twice:,} of them twice.\n",
                 flush=True,
             )
     windows, delay = 20, 2.0
@@ -421,7 +421,7 @@ def main() -> None:
     )
     promise(f"at most 200 MiB ({max(peaks):.0f})", max(peaks) <= 200)
     promise(
-        "a kill loses nothing, and repeats what came after the last state",
+        "a kill loses no event, and only events after the last state are repeated",
         all(came == 4 * EVENTS_A_DAY and twice <= after <= 5_000 for came, twice, after in kills),
     )
     promise(f"downloads overlap ({late / best:.2f} of the best)", late <= 1.3 * best)

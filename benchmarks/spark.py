@@ -1,6 +1,6 @@
 """Spark with one and with two executors against the connector alone, on the same archives, in one run.
 
-`make bench-spark` prints a section for `benchmarks/README.md`. An executor has one core.
+`make bench-spark` prints a section for a file in `benchmarks/results`. An executor has one core.
 """
 
 import json
@@ -14,7 +14,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ def spark(
 def main() -> None:
     """Run all; exit with 1 when a promise is not kept."""
     print(
-        f"## {datetime.now(timezone.utc):%Y-%m-%d}, Spark\n\n`make bench-spark`, Python"
+        "## Spark\n\n`make bench-spark`, Python"
         f" {platform.python_version()}, {os.cpu_count()} cores.\n\n| contender | events | seconds |"
         " events/s | start-up, s | peak RSS of Python, MiB | of an executor's JVM, MiB |\n"
         "|---|--:|--:|--:|--:|--:|--:|",

@@ -1,6 +1,6 @@
-"""Test the image against an emulated Amplitude, run as on a strict cluster. `make image-test` runs this.
+"""Test the image against an emulated Amplitude, as on a strict cluster. `make image-test` runs this.
 
-It exits with 1 at the first promise that is not kept, and prints a section for benchmarks/README.md.
+Exit with 1 at the first promise that is not kept; print a section for a file in benchmarks/results.
 """
 
 import json
@@ -200,7 +200,7 @@ def main() -> None:
         bare = seconds(*engine.command(job.folder, "-c", "", options=("--entrypoint=python",)))
     sizes = [engine.inspect(image)["Size"] / 1e6 for image in (IMAGE, base)]
     print(f"""
-## {NOW:%Y-%m-%d}, the image
+## The image
 
 `make image-test` with {engine.runner[0]}, on `{base}`, Python {python}.
 
