@@ -215,7 +215,13 @@ def test_the_example_in_the_documentation_of_charts_is_true() -> None:
 
 @pytest.mark.parametrize(
     ("status", "details"),
-    [(404, "Chart not found"), (403, "No access to this chart"), (400, "Invalid chart")],
+    [
+        (400, "Invalid chart"),
+        (403, "No access to this chart"),
+        (404, "Chart not found"),
+        (410, "Chart deleted"),
+        (422, "Chart of an unknown kind"),
+    ],
 )
 def test_a_chart_that_is_gone_or_not_readable_is_named_and_skipped(
     amplitude: Emulator, sync: Sync, status: int, details: str
@@ -239,6 +245,36 @@ def test_a_chart_that_does_not_exist_is_skipped(amplitude: Emulator, sync: Sync)
     assert not output.errors
     assert output.records("charts") == []
     assert len(logged(output, "The chart 'nope' was skipped")) == 1
+
+
+@pytest.mark.parametrize("status", [405, 409, 413, 451])
+def test_a_chart_that_is_refused_otherwise_is_named_and_the_others_are_read(
+    amplitude: Emulator, sync: Sync, status: int
+) -> None:
+    config = config_for(amplitude, chart_ids=["wk3pl4y", "0dd1ty", "fn5stp3"])
+    answer(amplitude, error_body("No", "Not this one"), "0dd1ty", status=status)
+
+    output = sync(config, ("charts",), [])
+
+    assert {row["chart_id"] for row in output.records("charts")} == {"wk3pl4y", "fn5stp3"}
+    message = f"the request for charts of '0dd1ty' ({status}: No (Not this one))"
+    errors = [error for error in output.errors if message in error["message"]]
+    assert [error["failure_type"] for error in errors] == ["system_error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "refused the keys"), (407, "asks for a user and a password")]
+)
+def test_a_refusal_of_the_project_is_not_a_missing_chart(
+    config: dict[str, Any], amplitude: Emulator, sync: Sync, status: int, words: str
+) -> None:
+    answer(amplitude, b"{}", status=status)
+
+    output = sync(config, ("charts",), [])
+
+    errors = [error for error in output.errors if words in error["message"]]
+    assert [error["failure_type"] for error in errors] == ["config_error"]
+    assert logged(output, "was skipped") == []
 
 
 def test_refused_keys_are_no_chart_that_is_gone(config: dict[str, Any], sync: Sync) -> None:

@@ -9,7 +9,7 @@ from emulator import Emulator, Fault, taxonomy
 from emulator.event import EVENT_TYPES
 from emulator.messages import Request
 from unit_tests.conftest import Read
-from unit_tests.support.protocol import answer, config_for, without_nulls
+from unit_tests.support.protocol import answer, config_for, error_body, without_nulls
 
 PATH = "/api/2/taxonomy/event-property"
 NOT_FOUND = json.dumps(taxonomy.NOT_FOUND).encode()
@@ -30,6 +30,7 @@ class Properties:
         answer(amplitude, "event_types", [{"event_type": name} for name in event_types])
         self.asked: list[str | None] = []
         self.rows: dict[str | None, Any] = {}
+        self.refusal = (400, NOT_FOUND)
         original = amplitude.respond
 
         def respond(request: Request, fault: Fault | None, over_limit: bool) -> Any:
@@ -40,7 +41,7 @@ class Properties:
                 event_type = form[0] if form else None
                 self.asked.append(event_type)
                 rows = self.rows.get(event_type, [property_of(event_type)])
-                response.body, response.status = NOT_FOUND, 400
+                response.status, response.body = self.refusal
                 if isinstance(rows, list):
                     response.body = json.dumps({"success": True, "data": rows}).encode()
                     response.status = 200
@@ -133,11 +134,13 @@ def test_an_event_type_without_a_name_or_deleted_has_no_request_of_its_own(
     assert sorted(map(str, source.asked)) == ["None", "here"]
 
 
+@pytest.mark.parametrize("status", [400, 404])
 def test_an_event_type_that_is_not_found_is_skipped_with_a_warning_that_names_it(
-    read: Read, config: dict[str, Any], amplitude: Emulator
+    read: Read, config: dict[str, Any], amplitude: Emulator, status: int
 ) -> None:
     source = Properties(amplitude, "a", "b", "c", "d", "e")
     source.rows["b"] = "not found"
+    source.refusal = (status, NOT_FOUND)
 
     output = read(config, "event_properties")
 
@@ -148,7 +151,40 @@ def test_an_event_type_that_is_not_found_is_skipped_with_a_warning_that_names_it
     warnings = [line for line in output.logs if "was skipped" in line]
     assert len(warnings) == 1
     assert "The event type 'b'" in warnings[0]
-    assert "400: Not found" in warnings[0]
+    assert f"{status}: Not found" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "failure_type", "message"),
+    [
+        *(
+            (status, "system_error", "rejected the request for event_properties of 'b'")
+            for status in (400, 405, 409, 410, 413, 422, 451)
+        ),
+        (401, "config_error", "refused the keys for event_properties"),
+        (403, "config_error", "does not let this project read event_properties"),
+        (404, "config_error", "does not let this project read event_properties"),
+        (407, "config_error", "asks for a user and a password"),
+    ],
+)
+def test_an_event_type_that_is_refused_otherwise_is_named_unless_the_project_is_refused(
+    read: Read,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    status: int,
+    failure_type: str,
+    message: str,
+) -> None:
+    source = Properties(amplitude, "a", "b", "c")
+    source.rows["b"] = "refused"
+    source.refusal = (status, error_body("No", "Not this one"))
+
+    output = read(config, "event_properties")
+
+    assert output.statuses("event_properties")[-1] == "INCOMPLETE"
+    errors = [error for error in output.errors if message in error["message"]]
+    assert [error["failure_type"] for error in errors] == [failure_type]
+    assert not [line for line in output.logs if "was skipped" in line]
 
 
 def test_shared_properties_that_are_refused_are_not_skipped(

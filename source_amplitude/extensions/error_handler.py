@@ -228,11 +228,16 @@ class AmplitudeErrorHandler(DefaultErrorHandler):
         rule = next(rule for rule in CLIENT_ERRORS if rule.matches(self, response))
         message = rule.message.format(
             name=self.name,
+            subject=self.subject(response),
             response=describe(response),
             option=self.option,
             query=_query_of(str(response.url)) if self.option else "",
         )
         return self.give_up(rule.make_error(message, self.name))
+
+    def subject(self, response: requests.Response) -> str:
+        """Return what was requested: the stream, and in a subclass that knows it the partition."""
+        return self.name
 
 
 PROXY_WANTS_PASSWORD = (
@@ -245,8 +250,9 @@ PROXY_WANTS_PASSWORD = (
 class ClientError:
     """What a response of 4xx means: the first rule that `matches` a handler's response has the error.
 
-    The message is filled in with `{name}`, the stream; `{response}`, its status and Amplitude's message;
-    `{option}`, the option that the request is made of; and `{query}`, what the request asked for by it.
+    The message is filled in with `{name}`, the stream; `{subject}`, the stream and the partition if that is
+    known; `{response}`, its status and Amplitude's message; `{option}`, the option that the request is made
+    of; and `{query}`, what the request asked for by it.
     """
 
     matches: Callable[[AmplitudeErrorHandler, requests.Response], bool]
@@ -306,8 +312,8 @@ CLIENT_ERRORS: Sequence[ClientError] = (
     ClientError(
         lambda *_: True,
         system_error,
-        "Amplitude rejected the request for {name} ({response}). The next sync sends it again; if the error"
-        " persists, open an issue.",
+        "Amplitude rejected the request for {subject} ({response}). The next sync sends it again; if the"
+        " error persists, open an issue.",
     ),
 )
 

@@ -49,6 +49,11 @@ class PartitionErrorHandler(AmplitudeErrorHandler):
             return self.accept()
         return super().interpret_response(response)
 
+    def subject(self, response: requests.Response) -> str:
+        """Return the stream, and the partition if the request was for one."""
+        partition = self.partition_of(response)
+        return self.name if partition is None else f"{self.name} of {partition!r}"
+
     def partition_of(self, response: requests.Response) -> str | None:
         """Return the partition that was requested, wherever the request was redirected to, or None."""
         requested = (response.history or [response])[0].url

@@ -28,6 +28,9 @@ READ = [
     {"cohort_id": FIRST, "amplitude_id": 2, "user_id": "ana", "properties": {"plan": None}},
 ]
 
+REFUSALS = [400, 404, 405, 409, 410, 413, 422, 451]
+"""Statuses of 4xx that may concern one cohort: not those of keys, plan, proxy, time-out and limits."""
+
 Change = Callable[[Request, Response], None]
 
 
@@ -194,7 +197,7 @@ def test_a_status_without_its_word_is_a_job_at_work(
     assert [pause for pause in clock.slept if pause >= 1] == [1, 2, 3, 5]
 
 
-@pytest.mark.parametrize("status", [400, 404, 410])
+@pytest.mark.parametrize("status", REFUSALS)
 def test_a_refused_status_fails_its_cohort_at_once(
     read: Read, config: dict[str, Any], amplitude: Emulator, clock: Clock, status: int
 ) -> None:
@@ -206,6 +209,7 @@ def test_a_refused_status_fails_its_cohort_at_once(
 
     assert members(output) == []
     assert len([path for path in paths(amplitude) if "request-status" in path]) == 1
+    assert "system_error" in {error["failure_type"] for error in output.errors}
     assert (
         f"does not return the status of the job for the members of the cohort {FIRST!r}"
         in output.text
@@ -273,7 +277,7 @@ def test_a_job_without_a_request_id_names_its_cohort(
 
     output = read(config, "cohort_members")
 
-    assert f"the cohort {FIRST!r} (202): the response does not have a `request_id`" in output.text
+    assert f"the cohort {FIRST!r} (202) does not have a `request_id`" in output.text
 
 
 @pytest.mark.parametrize("status", [400, 404])
@@ -301,6 +305,45 @@ def test_an_id_that_does_not_exist_is_named_once_and_the_others_are_read(
         assert [error["failure_type"] for error in errors] == ["config_error"]
         assert "`cohort_ids`" in errors[0]["message"]
         assert "No such cohort" in errors[0]["message"]
+
+
+@pytest.mark.parametrize("status", sorted({*REFUSALS} - {400, 404}))
+def test_a_cohort_that_is_refused_otherwise_is_named_once_and_the_others_are_read(
+    read: Read, amplitude: Emulator, status: int
+) -> None:
+    path, body = f"/api/5/cohorts/request/{FIRST}", error_body("No", "Not this one")
+    amplitude.faults.append(Fault(path, status=status, body=body, times=None))
+
+    output = read(config_for(amplitude), "cohort_members")
+
+    assert {row["cohort_id"] for row in members(output)} == {SECOND}
+    assert paths(amplitude).count(path) == 1
+    message = f"request for cohort_members of the cohort {FIRST!r} ({status}: No (Not this one)). "
+    errors = [error for error in output.errors if message in error["message"]]
+    assert [error["failure_type"] for error in errors] == ["system_error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "Amplitude refused the keys for cohort_members"),
+        (403, "Amplitude does not let this project read cohort_members"),
+        (407, "The proxy between this machine and Amplitude asks for a user and a password"),
+    ],
+)
+@pytest.mark.parametrize("path", [f"/request/{FIRST}", "/request-status/", "/file"])
+def test_a_refusal_of_the_project_is_not_an_error_of_one_cohort(
+    read: Read, config: dict[str, Any], amplitude: Emulator, path: str, status: int, message: str
+) -> None:
+    @change(amplitude, path)
+    def _(request: Request, response: Response) -> None:
+        response.body, response.status, response.headers = b"{}", status, {}
+
+    output = read(config, "cohort_members")
+
+    errors = [error for error in output.errors if message in error["message"]]
+    assert [error["failure_type"] for error in errors] == ["config_error"]
+    assert FIRST not in errors[0]["message"]
 
 
 def test_no_status_is_reported_of_a_stream_that_no_catalog_has(
@@ -534,8 +577,8 @@ def test_a_refusal_of_the_host_of_files_is_said_to_be_its_own(
     assert "AccessDenied" not in output.text
 
 
-@pytest.mark.parametrize("status", [400, 404, 410])
-def test_a_file_that_amplitude_does_not_give_out_names_its_cohort(
+@pytest.mark.parametrize("status", REFUSALS)
+def test_a_file_that_amplitude_does_not_return_names_its_cohort(
     read: Read, config: dict[str, Any], amplitude: Emulator, status: int
 ) -> None:
     @change(amplitude, "/file")
@@ -545,6 +588,7 @@ def test_a_file_that_amplitude_does_not_give_out_names_its_cohort(
 
     output = read(config, "cohort_members")
 
+    assert "system_error" in {error["failure_type"] for error in output.errors}
     assert f"does not return the file with the members of the cohort {FIRST!r}" in output.text
     assert "No (Link expired)" in output.text
 

@@ -30,6 +30,10 @@ LONGEST_POLL_PAUSE = 60
 LONGEST_JOB_SECONDS = 90 * 60
 
 
+STATUSES_OF_THE_PROJECT = (401, 403, 407, 408, 429)
+"""Statuses that do not concern one cohort, but keys, plan, proxy, network and limits."""
+
+
 @dataclass
 class CohortErrorHandler(AmplitudeErrorHandler):
     """Leave the 4xx that concern one cohort to `CohortApi`, which knows its id."""
@@ -39,9 +43,11 @@ class CohortErrorHandler(AmplitudeErrorHandler):
     ) -> ErrorResolution:
         """Tell the requester what to do."""
         response = response_or_exception
-        if isinstance(response, requests.Response) and (
-            (response.history and 400 <= response.status_code < 500)  # the host of files
-            or response.status_code in (400, 404, 410, 422)
+        if (
+            isinstance(response, requests.Response)
+            and 400 <= response.status_code < 500
+            # After a redirect the response is the file server's, which knows neither project nor keys.
+            and (response.history or response.status_code not in STATUSES_OF_THE_PROJECT)
         ):
             return self.accept()
         return super().interpret_response(response)
@@ -75,7 +81,7 @@ class CohortApi:
 
         Raises:
             AirbyteTracedException: config_error if Amplitude does not know the cohort, system_error if
-                the response does not have the job's id.
+                it refuses the cohort in another way or does not return the job's id.
         """
         properties = self.config.get("cohort_member_properties", True)
         with self._send(
@@ -90,19 +96,22 @@ class CohortApi:
                     f" ({response.status_code}{quotation(response)}): correct the id or remove it;"
                     " the stream cohorts lists all ids. The other cohorts are read.",
                 )
-            answer, created = (
-                f"{response.status_code}{quotation(response)}",
-                epoch_of_response(response),
-            )
-            request_id = text_field_of(response, "request_id") if response.ok else ""
-        if not request_id:
-            raise self.error(
-                FailureType.system_error,
-                f"Amplitude could not answer the request for {self.name} of the cohort {cohort!r}"
-                f" ({answer}): the response does not have a `request_id`. The next sync sends the request"
-                " again; if the error persists, open an issue.",
-            )
-        return CohortJob(cohort, quote(request_id, safe=""), created)
+            if not response.ok:
+                raise self.error(
+                    FailureType.system_error,
+                    f"Amplitude rejected the request for {self.name} of the cohort {cohort!r}"
+                    f" ({response.status_code}{quotation(response)}). The next sync sends it again; if the"
+                    " error persists, open an issue.",
+                )
+            request_id = text_field_of(response, "request_id")
+            if not request_id:
+                raise self.error(
+                    FailureType.system_error,
+                    f"Amplitude's response for {self.name} of the cohort {cohort!r}"
+                    f" ({response.status_code}{quotation(response)}) does not have a `request_id`. The next"
+                    " sync sends the request again; if the error persists, open an issue.",
+                )
+            return CohortJob(cohort, quote(request_id, safe=""), epoch_of_response(response))
 
     def wait_for(self, job: CohortJob) -> int:
         """Return when the job was completed, in seconds since 1970; the log has a line for each poll.
