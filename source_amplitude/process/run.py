@@ -1,31 +1,38 @@
-"""The connector's process: heed SIGTERM, then run the command."""
+"""The connector's process: heed signals, open standard output, then run the command."""
 
 import gc
+import io
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-SIGTERM_GRACE_SECONDS = 4
-"""How long after SIGTERM the process may still write what it has begun; platforms kill after ten or more."""
+GRACE_SECONDS = 4
+"""How long after a signal the process may still write what it has begun; platforms kill after ten or more."""
+OUTPUT_FAILED = 74
+"""The exit code when standard output cannot be written to: EX_IOERR of sysexits.h."""
 
 
 class Terminated(SystemExit):
-    """SIGTERM has arrived."""
+    """SIGTERM or SIGINT has arrived."""
 
 
 class Termination:
-    """SIGTERM ends the process between two messages: never within one, nor after half of it was written."""
+    """SIGTERM and SIGINT end the process between two messages, and never within one."""
 
     def __init__(self) -> None:
-        """Take the signal over from Python."""
+        """Take the signals over from Python."""
         self._deferred = False
-        self._requested = False
+        self.requested = 0
+        """The signal that has arrived, or 0."""
         signal.signal(signal.SIGTERM, self._on_signal)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell starts `command &`
+            signal.signal(signal.SIGINT, self._on_signal)
         # In a container this is process 1, for which a signal has no default action.
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + signal.SIGTERM))
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + self.requested))
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -33,19 +40,50 @@ class Termination:
         self._deferred = True
         yield
         self._deferred = False
-        if self._requested:
+        if self.requested:
             raise Terminated
 
-    def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
-        self._requested = True
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.requested = self.requested or number
         # Whoever reads the messages may have stopped: then a write never returns.
-        signal.alarm(SIGTERM_GRACE_SECONDS)
+        signal.alarm(GRACE_SECONDS)
         if not self._deferred:
             raise Terminated
 
 
+class Output(io.FileIO):
+    """Standard output, which ends the process at once when it cannot be written to.
+
+    Any thread may meet the error, and the CDK's log would drop it and continue.
+    """
+
+    def write(self, data: Any) -> int:
+        """Write bytes, and return how many were written.
+
+        Raises:
+            BrokenPipeError: nobody reads the messages any more.
+        """
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            sentence = f"Standard output cannot be written to ({error.strerror}): free some space."
+            os.write(2, f"{sentence}\n".encode())
+            os._exit(OUTPUT_FAILED)
+
+
+def open_output() -> None:
+    """Make standard output UTF-8, as the protocol is, whatever the locale or PYTHONIOENCODING says."""
+    raw = io.BufferedWriter(Output(1, "w", closefd=False))
+    # Half a surrogate pair becomes \\udxxx, which is JSON.
+    sys.stdout = io.TextIOWrapper(raw, "utf-8", "backslashreplace", newline="\n")
+    sys.__stdout__ = sys.stdout  # type: ignore[misc] # where the CDK's print buffer writes
+
+
 def main() -> None:
     """Run `spec`, `check`, `discover` or `read`, see `--help`; with `--version` alone print the version."""
+    open_output()
     if sys.argv[1:] == ["--version"]:
         from importlib.metadata import version
 
@@ -61,7 +99,7 @@ def main() -> None:
         launch(sys.argv[1:], termination.deferred)
     except Terminated:
         # Workers may still wait for Amplitude; what they hold on disk has no name and goes with them.
-        os._exit(128 + signal.SIGTERM)
+        os._exit(128 + termination.requested)
     except BrokenPipeError:
         # Whoever read the messages has had enough of them: the end that a shell knows from any other program.
         os._exit(128 + signal.SIGPIPE)

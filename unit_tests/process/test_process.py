@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from emulator import Emulator, Fault
+from source_amplitude.process.run import OUTPUT_FAILED
 from unit_tests.conftest import NOW, Run
-from unit_tests.support.protocol import Output, catalog, options
+from unit_tests.support.protocol import Output, answer, catalog, options
 
 Start = Callable[..., "subprocess.Popen[str]"]
 RESULTS = {"spec": "SPEC", "check": "CONNECTION_STATUS", "discover": "CATALOG"}
@@ -26,7 +27,11 @@ def start(tmp_path: Path, amplitude: Emulator) -> Start:
     amplitude.project.now = lambda: NOW + timedelta(days=900)
 
     def start(
-        command: str, config: dict[str, Any], *streams: str, **environment: str
+        command: str,
+        config: dict[str, Any],
+        *streams: str,
+        stdout: Any = subprocess.PIPE,
+        **environment: str,
     ) -> "subprocess.Popen[str]":
         files = {"config": config, "catalog": catalog(*streams)}
         needed = {"spec": (), "read": files}.get(command, ("config",))
@@ -34,9 +39,9 @@ def start(tmp_path: Path, amplitude: Emulator) -> Start:
         arguments = [sys.executable, "-m", "source_amplitude", command, *line]
         return subprocess.Popen(
             arguments,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env={**os.environ, **environment},
         )
 
@@ -199,6 +204,49 @@ def test_a_read_whose_reader_has_had_enough_ends_without_a_word(
     assert process.stderr.read() == ""
     assert process.wait() == 128 + signal.SIGPIPE
     process.stderr.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_read_that_waits_at_once_and_quietly(
+    start: Start, config: dict[str, Any], amplitude: Emulator, number: signal.Signals
+) -> None:
+    amplitude.faults.append(Fault(path="/api/3/cohorts", status=503, times=None))
+    process = start("read", config, "cohorts")
+    assert process.stdout
+    for line in process.stdout:
+        if "again" in line or "Retrying" in line:
+            break
+    process.send_signal(number)
+
+    assert process.wait(timeout=10) == 128 + number
+    assert finish(process)[2] == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
+def test_messages_are_utf_8_whatever_the_encoding_of_the_terminal(
+    start: Start, config: dict[str, Any], amplitude: Emulator, encoding: str
+) -> None:
+    answer(amplitude, "annotations", [{"id": 1, "label": "東京"}])
+
+    process = start("read", config, "annotations", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+
+    output, code, complaints = finish(process)
+    assert [record["label"] for record in output.records("annotations")] == ["東京"]
+    assert (code, complaints) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["spec", "read"])
+def test_a_full_disk_ends_a_command_at_once_in_one_sentence(
+    start: Start, config: dict[str, Any], command: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = start(command, config, "events", "cohorts", stdout=full)
+        _, complaints = process.communicate(timeout=60)
+
+    assert complaints == (
+        "Standard output cannot be written to (No space left on device): free some space.\n"
+    )
+    assert process.returncode == OUTPUT_FAILED
 
 
 # What process 1 of a container is: no signal has a default action.
