@@ -148,6 +148,10 @@ class Entrypoint(AirbyteEntrypoint):
             )
         catalog = self.source.read_catalog(parsed_args.catalog)
         state = self.source.read_state(parsed_args.state)
+        if parsed_args.state and not state:
+            self.logger.warning(
+                "The file of `--state` is empty: each stream is read from the start date on."
+            )
         self.source.export_limits.batching = True  # type: ignore[attr-defined] # it is a SourceAmplitude
         said: set[tuple[str, str | None]] = set()
         for message in self.read(specification, config, catalog, state):

@@ -4,31 +4,56 @@ import json
 from pathlib import Path
 from typing import Any
 
-from airbyte_cdk.models import AirbyteStateMessage, AirbyteStateMessageSerializer
+from airbyte_cdk.models import AirbyteStateMessage, AirbyteStateMessageSerializer, Type
 
 CURSOR_FIELDS = {"events": "server_upload_time", "deleted_users": "day"}
 """The cursor fields of the streams that have another one than `date`."""
 
 
 def read_states(path: str) -> list[AirbyteStateMessage]:
-    """The messages of a state file; a bare value in place of a state is taken for its cursor field's.
+    """Return the last state of each stream in a state file, and none if the file is empty.
+
+    The file has states as a platform saves them (a JSON list of the `state` of STATE messages), or STATE
+    messages as a read has written them: one, a JSON list, or one a line, with or without other messages.
+    A bare value in place of a stream's state is taken for its cursor field's.
 
     Raises:
-        ValueError: the file is not a list of state messages.
+        ValueError: the file has something else.
     """
-    content = json.loads(Path(path).read_text("utf-8").strip() or "[]") or []
-    if not isinstance(content, list) or not all(isinstance(message, dict) for message in content):
-        raise ValueError("the state is not a list of messages")
-    for message in content:
+    states = [_state(item) for item in _items(Path(path).read_text("utf-8-sig"))]
+    latest = {}
+    for state in filter(None, states):
         for stream in [
-            message.get("stream"),
-            *(message.get("global") or {}).get("stream_states", []),
+            state.get("stream"),
+            *(state.get("global") or {}).get("stream_states", []),
         ]:
             value: Any = (stream or {}).get("stream_state")
             if value is not None and not isinstance(value, dict):
                 field = CURSOR_FIELDS.get(stream["stream_descriptor"]["name"], "date")
                 stream["stream_state"] = {field: value}
-    messages = [AirbyteStateMessageSerializer.load(message) for message in content]
-    if not all(message.stream or message.global_ for message in messages):
-        raise ValueError("a message of the state has no stream")
-    return messages
+        message = AirbyteStateMessageSerializer.load(state)
+        if not (message.stream or message.global_):
+            raise ValueError("a message of the state has no stream")
+        latest[str(message.stream and message.stream.stream_descriptor)] = message
+    if states and not latest:
+        raise ValueError("none of its messages is a STATE message")
+    return list(latest.values())
+
+
+def _items(text: str) -> list[Any]:
+    """Return the objects of a JSON list, of one object, or of lines of JSON; none of what is empty."""
+    try:
+        content = json.loads(text.strip() or "[]")
+    except ValueError:
+        content = [json.loads(line) for line in text.split("\n") if line.strip()]
+    return content if isinstance(content, list) else [content] if content else []
+
+
+def _state(item: Any) -> dict[str, Any] | None:
+    """Return the state that an object of the file is or has; None for a message of another type."""
+    message = item if isinstance(item, dict) else {}
+    if {"stream", "global"} & message.keys():
+        return message
+    if message.get("type") in (kind.value for kind in Type):
+        return message.get("state")
+    raise ValueError("it has neither STATE messages nor a list of their `state`")

@@ -3,15 +3,19 @@
 What the package makes of the states of `events` is in test_streams.py.
 """
 
+import json
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airbyte_cdk.models import FailureType
 
 from emulator import Emulator, Fault, Project
+from source_amplitude.process.states import read_states
 from unit_tests.conftest import NOW, Clock, Run
-from unit_tests.support.protocol import DAILY, state_of
+from unit_tests.support.protocol import DAILY, logged, state_of
 
 
 @pytest.mark.parametrize("stream", DAILY)
@@ -118,8 +122,58 @@ def test_a_state_that_cannot_be_read_fails_its_stream_alone_and_is_kept(
         assert output.records("cohorts")
 
 
+STATE_FILES: dict[str, Callable[[list[dict[str, Any]]], str]] = {
+    "the last STATE message": lambda states: json.dumps(states[-1]),
+    "its state": lambda states: json.dumps(states[-1]["state"]),
+    "a list of states": lambda states: json.dumps([message["state"] for message in states]),
+    "a list of messages": json.dumps,
+    "one message a line": lambda states: "\n".join(map(json.dumps, states)),
+    "after a byte order mark": lambda states: "\ufeff" + json.dumps(states) + "\r\n",
+    "all that a read has written": lambda states: "".join(
+        f"{json.dumps(message)}\r\n"
+        for message in ({"type": "LOG", "log": {"level": "INFO", "message": "a"}}, *states)
+    ),
+}
+
+
+@pytest.mark.parametrize("form", STATE_FILES)
+def test_states_are_read_in_each_form_that_a_user_has_them_in(
+    run: Run, config: dict[str, Any], tmp_path: Path, form: str
+) -> None:
+    config["start_date"] = "2023-01-01T00:00:00Z"
+    first = run("read", config, ("active_users",))
+    states = [message for message in first.messages if message["type"] == "STATE"]
+    path = tmp_path / "saved"
+    path.write_text(STATE_FILES[form](states), "utf-8")
+
+    (saved,) = read_states(str(path))
+
+    assert saved.stream is not None
+    assert saved.stream.stream_descriptor.name == "active_users"
+    assert vars(saved.stream.stream_state) == states[-1]["state"]["stream"]["stream_state"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \r\n\n", "[]", "{}", "null"], ids=repr)
+def test_a_file_without_a_state_has_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "saved").write_text(text)
+
+    assert read_states(str(tmp_path / "saved")) == []
+
+
+@pytest.mark.parametrize("content", [[], {}], ids=str)
+def test_an_empty_state_file_is_said(run: Run, config: dict[str, Any], content: Any) -> None:
+    empty = run("read", config, ("cohorts",), content)
+    without = run("read", config, ("cohorts",))
+
+    said = "The file of `--state` is empty: each stream is read from the start date on."
+    assert len(logged(empty, said)) == 1
+    assert empty.error is None
+    assert empty.records("cohorts")
+    assert logged(without, said) == []
+
+
 @pytest.mark.parametrize(
-    "content", [{"events": {}}, ["state"], [{"type": "STREAM"}], "state"], ids=str
+    "content", [{"events": {}}, ["state"], [{"type": "STREAM"}], "state", {"type": "LOG"}], ids=str
 )
 def test_a_state_file_of_another_form_is_said_in_one_sentence(
     run: Run, config: dict[str, Any], content: Any
