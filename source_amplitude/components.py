@@ -1611,14 +1611,16 @@ class CohortMembersRetriever(Retriever):
     The list of cohorts says when a cohort was computed and edited. A cohort that was neither since the
     state's `computed_at` is not requested. A job computes its cohort, so its time is looked up again once
     the file is there; a time after the job's end means that the cohort has changed again.
-    Amplitude limits the jobs of a month: the number of jobs that are left is requested first, and once they
-    are spent the remaining cohorts stay as they are, with a warning. A cohort that fails fails alone.
+    Amplitude limits the jobs of a month: the number of jobs that are left is requested first. Once they are
+    spent, a cohort that was read before stays as it is, with a warning. One that was never read ends the
+    stream with an error: a full refresh would delete its members. A cohort that fails fails alone.
 
     The CDK's AsyncRetriever is not used, because it does not look at the list before it creates a job, has
     no quota, does not verify a file on disk, and does not notice a gzip that urllib3 inflates only in part.
 
     Raises:
-        AirbyteTracedException: see `CohortApi` and `CohortFile`.
+        AirbyteTracedException: see `CohortApi` and `CohortFile`; config_error, once, the month's jobs are
+            spent, and cohorts are left that were never read.
     """
 
     requester: HttpRequester
@@ -1634,6 +1636,7 @@ class CohortMembersRetriever(Retriever):
         self._lock = threading.Lock()
         self._cohorts: dict[str, LastChange] | None = None
         self._requests_left, self._resets_on = sys.maxsize, ""
+        self._refused = False
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
@@ -1646,7 +1649,7 @@ class CohortMembersRetriever(Retriever):
             LOGGER.info(f"{self.name}: the cohort {cohort!r} has not changed since it was read.")
             self._observe(stream_slice, since)
             return
-        if not self._spend_request(cohort):
+        if not self._spend_request(cohort, is_new=moment_of(since) == BEGINNING_OF_DATA):
             return
         job = self._api.create_job(cohort)
         completed = self._api.wait_for(job)
@@ -1694,18 +1697,31 @@ class CohortMembersRetriever(Retriever):
         except (ValueError, LookupError, TypeError, AttributeError):
             return sys.maxsize, ""
 
-    def _spend_request(self, cohort: str) -> bool:
-        """Take one of the jobs that are left of this month's; False, with a warning, if there is none."""
+    def _spend_request(self, cohort: str, is_new: bool) -> bool:
+        """Take one of the jobs that are left of this month's; False, with a warning, if there is none.
+
+        Raises:
+            AirbyteTracedException: config_error, there is none for a new cohort; once for all of them, and
+                the warnings name the others.
+        """
         with self._lock:
             self._requests_left -= 1
             if self._requests_left >= 0:
                 return True
+            is_first, self._refused = is_new and not self._refused, is_new or self._refused
         resets = f"on {self._resets_on}" if self._resets_on else "at the start of the next month"
         LOGGER.warning(
             f"{self.name}: the members of the cohort {cohort!r} were not read, because Amplitude's limit"
             f" of cohort requests for this month is reached. It is reset {resets}; a sync after that"
             " reads them. Take ids out of `cohort_ids`, or sync less often."
         )
+        if is_first:
+            raise config_error(
+                f"Amplitude's limit of cohort requests for this month is reached, and {self.name} has never"
+                f" read the cohort {cohort!r}, or others that the log names. The limit is reset {resets}; a"
+                " sync after that reads them. Take ids out of `cohort_ids`, or sync less often.",
+                self.name,
+            )
         return False
 
 
@@ -4327,42 +4343,56 @@ class ExportStateMigration(StateMigration):
             return {"unreadable": dict(stream_state)}
 
 
-# -- partitions: Partitions that Amplitude does not return: skipped with a warning ----------------
+# -- partitions: Partitions that Amplitude does not return: gone by its own word, or an error -----
 
 
 @dataclass(kw_only=True)
 class PartitionErrorHandler(AmplitudeErrorHandler):
-    """Skip a partition that Amplitude refuses by name, such as a deleted chart, with a warning.
+    """Skip a partition that is gone by Amplitude's own word, such as a deleted chart, with a warning.
 
-    A response is such a refusal if its status is in `statuses`, Amplitude's message contains `words` (in
+    A partition is gone if the response's status is in `statuses`, Amplitude's message contains `words` (in
     lower case), and `partition`, a regular expression, finds the partition in the request's address.
-    `warning` is the line for the log, in which `{partition}` and `{response}` are filled in.
+    `warning` is the line for the log. `error_message` is that of the config_error for any other message of
+    Amplitude with one of these statuses. `{partition}` and `{response}` are filled in. A response without
+    Amplitude's message, and any where there is no `error_message`, is an error as of any other stream.
     """
 
     partition: str
     statuses: list[int]
+    words: str
     warning: str
-    words: str = ""
+    error_message: str = ""
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__post_init__(parameters)
+        self.gone: set[str] = set()
 
     def interpret_response(
         self, response_or_exception: requests.Response | Exception | None
     ) -> ErrorResolution:
-        """Tell the requester what to do; a response that is skipped gives no records."""
+        """Tell the requester what to do; a partition that is gone gives no records.
+
+        Raises:
+            AirbyteTracedException: as of any other stream; config_error, the partition is refused.
+        """
         response = response_or_exception
         if (
             isinstance(response, requests.Response)
             and response.status_code in self.statuses
-            and self.words in error_message(response).lower()
+            and (words := error_message(response).lower())
             and not refuses_keys(response)
             and (partition := self.partition_of(response)) is not None
         ):
-            LOGGER.warning(
-                self.warning.format(
-                    partition=repr(partition),
-                    response=f"{response.status_code}{quotation(response)}",
-                )
-            )
-            return self.accept()
+            said = {
+                "partition": repr(partition),
+                "response": f"{response.status_code}{quotation(response)}",
+            }
+            if self.words in words:
+                self.gone.add(partition)
+                LOGGER.warning(self.warning.format(**said))
+                return self.accept()
+            if self.error_message:
+                raise self.give_up(config_error(self.error_message.format(**said), self.name))
         return super().interpret_response(response)
 
     def subject(self, response: requests.Response) -> str:
@@ -4375,6 +4405,36 @@ class PartitionErrorHandler(AmplitudeErrorHandler):
         requested = (response.history or [response])[0].url
         match = re.search(self.partition, str(requested))
         return unquote_plus(match[1]) if match else None
+
+
+@dataclass
+class ChartRetriever(BudgetRetriever):
+    """Read the charts of `chart_ids`, of which some may be gone, but not all: that would empty the table."""
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__post_init__(parameters)
+        self._lock, self._unread = threading.Lock(), len(self.config.get("chart_ids") or [])
+
+    def read_records(
+        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+    ) -> Iterable[StreamData]:
+        """Yield the records of a chart.
+
+        Raises:
+            AirbyteTracedException: config_error, the chart is the last one, and all are gone.
+        """
+        yield from super().read_records(records_schema, stream_slice)
+        assert isinstance(self.requester, HttpRequester)
+        handler = self.requester.error_handler
+        assert isinstance(handler, PartitionErrorHandler)
+        with self._lock:
+            self._unread -= 1
+            if not self._unread and handler.gone >= set(self.config["chart_ids"]):
+                raise config_error(
+                    "Amplitude finds none of the charts of `chart_ids`: correct the ids, or deselect the"
+                    " stream charts. Check that the keys are those of the charts' project, too.",
+                    self.name,
+                )
 
 
 # -- taxonomy: The taxonomy: event types and their properties -------------------------------------

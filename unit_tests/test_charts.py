@@ -213,38 +213,66 @@ def test_the_example_in_the_documentation_of_charts_is_true() -> None:
     assert (failed, attempted) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("status", "details"),
-    [
-        (400, "Invalid chart"),
-        (403, "No access to this chart"),
-        (404, "Chart not found"),
-        (410, "Chart deleted"),
-        (422, "Chart of an unknown kind"),
-    ],
-)
-def test_a_chart_that_is_gone_or_not_readable_is_named_and_skipped(
-    amplitude: Emulator, sync: Sync, status: int, details: str
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_a_chart_that_amplitude_does_not_find_is_named_and_skipped(
+    amplitude: Emulator, sync: Sync, status: int
 ) -> None:
     config = config_for(amplitude, chart_ids=["wk3pl4y", "g0n3", "fn5stp3"])
-    body = error_body("Unspecified Error", details)
-    answer(amplitude, body, "g0n3", status=status)
+    answer(amplitude, error_body("Unspecified Error", "Chart not found"), "g0n3", status=status)
     output = sync(config, ("charts",), [])
 
     assert not output.errors
+    assert output.statuses("charts")[-1] == "COMPLETE"
     assert {row["chart_id"] for row in output.records("charts")} == {"wk3pl4y", "fn5stp3"}
     (line,) = logged(output, "was skipped")
     assert "The chart 'g0n3' was skipped" in line
-    assert f"({status}: Unspecified Error ({details}))" in line
+    assert f"({status}: Unspecified Error (Chart not found))" in line
     assert "`chart_ids`" in line
 
 
-def test_a_chart_that_does_not_exist_is_skipped(amplitude: Emulator, sync: Sync) -> None:
-    output = sync(config_for(amplitude, chart_ids=["nope"]), ("charts",), [])
+@pytest.mark.parametrize(
+    ("status", "details"),
+    [(403, "No access to this chart"), (403, "Not included in your plan"), (400, "Invalid chart")],
+)
+def test_a_chart_that_is_refused_fails_by_name_and_the_others_are_read(
+    amplitude: Emulator, sync: Sync, status: int, details: str
+) -> None:
+    config = config_for(amplitude, chart_ids=["g0n3", "wk3pl4y", "fn5stp3"])
+    answer(amplitude, error_body("Unspecified Error", details), "g0n3", status=status)
+    output = sync(config, ("charts",), [])
 
-    assert not output.errors
-    assert output.records("charts") == []
-    assert len(logged(output, "The chart 'nope' was skipped")) == 1
+    assert output.statuses("charts")[-1] == "INCOMPLETE"
+    assert {row["chart_id"] for row in output.records("charts")} == {"wk3pl4y", "fn5stp3"}
+    (error,) = [e for e in output.errors if "the chart 'g0n3'" in e["message"]]
+    assert f"({status}: Unspecified Error ({details}))" in error["message"]
+    assert "`chart_ids`" in error["message"]
+    assert error["failure_type"] == "config_error"
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("body", [b"<html>not found</html>", b""])
+def test_a_refusal_that_is_not_amplitudes_own_is_no_chart_that_is_gone(
+    amplitude: Emulator, sync: Sync, status: int, body: bytes
+) -> None:
+    config = config_for(amplitude, chart_ids=["g0n3", "wk3pl4y"])
+    answer(amplitude, body, "g0n3", status=status)
+    output = sync(config, ("charts",), [])
+
+    assert output.statuses("charts")[-1] == "INCOMPLETE"
+    assert {row["chart_id"] for row in output.records("charts")} == {"wk3pl4y"}
+    assert not logged(output, "was skipped")
+
+
+@pytest.mark.parametrize("charts", [["nope"], ["nope", "n0ne"]])
+def test_charts_of_which_none_exists_do_not_empty_the_table(
+    amplitude: Emulator, sync: Sync, charts: list[str]
+) -> None:
+    output = sync(config_for(amplitude, chart_ids=charts), ("charts",), [])
+
+    assert output.statuses("charts")[-1] == "INCOMPLETE"
+    (error,) = [e for e in output.errors if "none of the charts" in e["message"]]
+    assert error["failure_type"] == "config_error"
+    assert len(logged(output, "was skipped")) == len(charts)
 
 
 @pytest.mark.parametrize("status", [405, 409, 413, 451])
@@ -268,7 +296,7 @@ def test_a_chart_that_is_refused_otherwise_is_named_and_the_others_are_read(
 def test_a_refusal_of_the_project_is_not_a_missing_chart(
     config: dict[str, Any], amplitude: Emulator, sync: Sync, status: int, words: str
 ) -> None:
-    answer(amplitude, b"{}", status=status)
+    answer(amplitude, error_body("Unauthorized"), status=status)
 
     output = sync(config, ("charts",), [])
 

@@ -18,7 +18,7 @@ from source_amplitude.extensions.export.error_handler import ExportErrorHandler
 from source_amplitude.extensions.export.retriever import ExportRetriever
 from source_amplitude.extensions.export.states import ExportStateMigration
 from source_amplitude.extensions.lists import ListExtractor
-from source_amplitude.extensions.partitions import PartitionErrorHandler
+from source_amplitude.extensions.partitions import ChartRetriever, PartitionErrorHandler
 from source_amplitude.extensions.taxonomy import AddEventType, EventTypeRouter
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "AmplitudeErrorHandler",
     "BudgetRetriever",
     "ChartExtractor",
+    "ChartRetriever",
     "CohortErrorHandler",
     "CohortMembersRetriever",
     "CohortStateMigration",

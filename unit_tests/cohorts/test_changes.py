@@ -199,25 +199,47 @@ def test_without_a_list_or_a_count_all_is_read(
         b'{"limit": 500, "count": 499}',
     ],
 )
-def test_the_stream_stops_with_a_warning_before_the_months_limit_is_passed(
+def test_a_cohort_that_was_never_read_when_the_months_limit_is_reached_ends_the_stream(
     sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock, body: bytes
 ) -> None:
     amplitude.faults = [Fault(path="/api/3/cohorts/usage", status=200, body=body, times=None)]
-    first = sync(config, MEMBERS, [])
+    first = sync({**config, "cohort_ids": [FIRST, SECOND, "k3v9t2a"]}, MEMBERS, [])
     asked = jobs(amplitude)
     amplitude.faults = []
     clock.set(NOW + timedelta(days=30))
     second = sync(config, MEMBERS, first.state)
 
-    assert first.error is None
+    assert first.statuses("cohort_members")[-1] == "INCOMPLETE"
     assert sum(asked.values()) == 1
-    (left,) = {FIRST, SECOND} - asked.keys()
-    (warning,) = [log for log in first.logs if "limit of cohort requests" in log]
-    assert left in warning
+    left = {FIRST, SECOND, "k3v9t2a"} - asked.keys()
+    warnings = [
+        log for log in first.logs if "was not read, because" in log or "were not read" in log
+    ]
+    assert all(any(repr(cohort) in warning for warning in warnings) for cohort in left)
     reset = "on 2024-02-01T00:00:00Z" if b"resets_at" in body else "at the start of the next month"
-    assert f"It is reset {reset}" in warning
-    assert jobs(amplitude) == {left: 1}
-    assert read_cohorts(second) == {left}
+    (error,) = [each for each in first.errors if "limit of cohort requests" in each["message"]]
+    assert error["failure_type"] == "config_error"
+    assert f"The limit is reset {reset}" in error["message"]
+    assert second.error is None
+    assert read_cohorts(second) == {FIRST, SECOND} - asked.keys()
+
+
+def test_a_cohort_that_was_read_before_the_months_limit_was_reached_stays_as_it_is(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    first = sync(config, MEMBERS, [])
+    for cohort in (FIRST, SECOND):
+        amplitude.project.computed[cohort] = epoch(NOW + timedelta(minutes=30))
+    spent = b'{"limit": 500, "count": 499}'
+    amplitude.faults = [Fault(path="/api/3/cohorts/usage", status=200, body=spent, times=None)]
+    clock.set(NOW + timedelta(hours=1))
+    second = sync(config, MEMBERS, first.state)
+
+    assert second.error is None
+    assert second.statuses("cohort_members")[-1] == "COMPLETE"
+    (left,) = {FIRST, SECOND} - read_cohorts(second)
+    (warning,) = [log for log in second.logs if "limit of cohort requests" in log]
+    assert repr(left) in warning
 
 
 def test_the_emulator_counts_the_months_downloads_and_refuses_more(
@@ -228,7 +250,7 @@ def test_the_emulator_counts_the_months_downloads_and_refuses_more(
 
     output = run("read", config, MEMBERS)
 
-    assert output.error is None
+    assert output.statuses("cohort_members")[-1] == "INCOMPLETE"
     assert [request.status for request in amplitude.requests if request.status == 429] == []
     assert len(read_cohorts(output)) == 1
 

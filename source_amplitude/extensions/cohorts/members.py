@@ -17,6 +17,8 @@ from source_amplitude.extensions.budget import with_daily_budget
 from source_amplitude.extensions.cohorts.file import CohortFile
 from source_amplitude.extensions.cohorts.job import CohortApi
 from source_amplitude.extensions.cohorts.states import epoch_of, moment_of
+from source_amplitude.extensions.errors import config_error
+from source_amplitude.extensions.times import BEGINNING_OF_DATA
 
 LOGGER = logging.getLogger("airbyte")
 
@@ -35,14 +37,16 @@ class CohortMembersRetriever(Retriever):
     The list of cohorts says when a cohort was computed and edited. A cohort that was neither since the
     state's `computed_at` is not requested. A job computes its cohort, so its time is looked up again once
     the file is there; a time after the job's end means that the cohort has changed again.
-    Amplitude limits the jobs of a month: the number of jobs that are left is requested first, and once they
-    are spent the remaining cohorts stay as they are, with a warning. A cohort that fails fails alone.
+    Amplitude limits the jobs of a month: the number of jobs that are left is requested first. Once they are
+    spent, a cohort that was read before stays as it is, with a warning. One that was never read ends the
+    stream with an error: a full refresh would delete its members. A cohort that fails fails alone.
 
     The CDK's AsyncRetriever is not used, because it does not look at the list before it creates a job, has
     no quota, does not verify a file on disk, and does not notice a gzip that urllib3 inflates only in part.
 
     Raises:
-        AirbyteTracedException: see `CohortApi` and `CohortFile`.
+        AirbyteTracedException: see `CohortApi` and `CohortFile`; config_error, once, the month's jobs are
+            spent, and cohorts are left that were never read.
     """
 
     requester: HttpRequester
@@ -58,6 +62,7 @@ class CohortMembersRetriever(Retriever):
         self._lock = threading.Lock()
         self._cohorts: dict[str, LastChange] | None = None
         self._requests_left, self._resets_on = sys.maxsize, ""
+        self._refused = False
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
@@ -70,7 +75,7 @@ class CohortMembersRetriever(Retriever):
             LOGGER.info(f"{self.name}: the cohort {cohort!r} has not changed since it was read.")
             self._observe(stream_slice, since)
             return
-        if not self._spend_request(cohort):
+        if not self._spend_request(cohort, is_new=moment_of(since) == BEGINNING_OF_DATA):
             return
         job = self._api.create_job(cohort)
         completed = self._api.wait_for(job)
@@ -118,16 +123,29 @@ class CohortMembersRetriever(Retriever):
         except (ValueError, LookupError, TypeError, AttributeError):
             return sys.maxsize, ""
 
-    def _spend_request(self, cohort: str) -> bool:
-        """Take one of the jobs that are left of this month's; False, with a warning, if there is none."""
+    def _spend_request(self, cohort: str, is_new: bool) -> bool:
+        """Take one of the jobs that are left of this month's; False, with a warning, if there is none.
+
+        Raises:
+            AirbyteTracedException: config_error, there is none for a new cohort; once for all of them, and
+                the warnings name the others.
+        """
         with self._lock:
             self._requests_left -= 1
             if self._requests_left >= 0:
                 return True
+            is_first, self._refused = is_new and not self._refused, is_new or self._refused
         resets = f"on {self._resets_on}" if self._resets_on else "at the start of the next month"
         LOGGER.warning(
             f"{self.name}: the members of the cohort {cohort!r} were not read, because Amplitude's limit"
             f" of cohort requests for this month is reached. It is reset {resets}; a sync after that"
             " reads them. Take ids out of `cohort_ids`, or sync less often."
         )
+        if is_first:
+            raise config_error(
+                f"Amplitude's limit of cohort requests for this month is reached, and {self.name} has never"
+                f" read the cohort {cohort!r}, or others that the log names. The limit is reset {resets}; a"
+                " sync after that reads them. Take ids out of `cohort_ids`, or sync less often.",
+                self.name,
+            )
         return False
