@@ -2130,6 +2130,13 @@ class WindowRetriever(BudgetRetriever):
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
         self._refused = False
+        slicer = self.stream_slicer
+        self._cursor = (
+            slicer if isinstance(slicer, ConcurrentCursor | ConcurrentPerPartitionCursor) else None
+        )
+        # Asked now: later, another worker may be adding a partition while the cursor lists them.
+        state = self._cursor.state if self._cursor else {}
+        self._readable = "unreadable" not in {**state, **(state.get("parent_state") or {})}
         # What the Connector Builder shows of a request; nothing else calls it.
         self.log_formatter = lambda response: format_http_message(
             response, f"Stream '{self.name}' request", "A window of days", self.name
@@ -2144,14 +2151,8 @@ class WindowRetriever(BudgetRetriever):
             UnreadableStateError: once, whatever the number of windows.
         """
         assert stream_slice is not None
-        slicer, today = self.stream_slicer, today_of(self.config)
-        cursor = (
-            slicer if isinstance(slicer, ConcurrentCursor | ConcurrentPerPartitionCursor) else None
-        )
-        if cursor and "unreadable" in {
-            **cursor.state,
-            **(cursor.state.get("parent_state") or {}),
-        }:
+        today = today_of(self.config)
+        if not self._readable:
             if self._refused:
                 return
             self._refused = True
@@ -2173,9 +2174,9 @@ class WindowRetriever(BudgetRetriever):
                 # a cursor of partitions needs it.
                 known = stream_slice if stream_slice.partition else None
                 yield Record(record.data, self.name, known)
-        if cursor:
-            data = {cursor.cursor_field.cursor_field_key: min(end, today)}
-            cursor.observe(Record(data, self.name, stream_slice))
+        if self._cursor:
+            data = {self._cursor.cursor_field.cursor_field_key: min(end, today)}
+            self._cursor.observe(Record(data, self.name, stream_slice))
 
 
 class BucketWindow(NamedTuple):

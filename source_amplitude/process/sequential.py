@@ -19,7 +19,7 @@ class SequentialStream(AbstractStream):
     """The same stream with one partition, so that waiting for its budget holds up one worker alone.
 
     It is read while `slot` is held, which bounds the requests in flight. If its partitions are
-    `independent`, one that fails does not keep the others from being read.
+    `independent`, one that fails does not keep the others from being read, but later windows of its own.
     """
 
     def __init__(
@@ -82,8 +82,12 @@ class SequentialPartition(Partition):
         """
         cursor = self._stream.cursor
         errors: list[AirbyteTracedException] = []
+        failed: list[Mapping[str, Any]] = []
         with self._slot:
             for partition in self._stream.generate_partitions():
+                key = getattr(partition.to_slice(), "partition", {})
+                if key in failed:
+                    continue
                 try:
                     for record in partition.read():
                         yield record
@@ -92,6 +96,7 @@ class SequentialPartition(Partition):
                     if not self._independent:
                         raise
                     errors.append(error)
+                    failed.append(key)
                     continue
                 cursor.close_partition(partition)
         if errors:

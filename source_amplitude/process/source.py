@@ -39,7 +39,7 @@ ARCHIVES = 8
 """Workers that events may have: as many archives lie on disk, in flight or waiting to be emitted."""
 DOWNLOADS = 4
 """Requests in flight of the five that Amplitude allows a project; the fifth is the daily streams'."""
-INDEPENDENT = ("cohort_members", "charts")
+INDEPENDENT = ("cohort_members", "charts", "event_segmentation")
 """Streams whose partitions do not depend on each other: one that fails does not keep the others unread."""
 CHECK_STREAMS = ("events_list", "annotations", "cohorts")
 """Streams that the check asks for, one cheap request each; the first is on every plan."""

@@ -2,10 +2,12 @@
 
 import json
 import re
+import threading
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from airbyte_cdk.sources.declarative.incremental import ConcurrentPerPartitionCursor
 
 from emulator import Dashboards, Emulator, Fault, Project
 from emulator.charts import CHARTS
@@ -283,6 +285,43 @@ def test_a_segmentation_that_amplitude_refuses_is_named(
     (error, *_) = (e for e in output.errors if "correct `segmentations`" in e["message"])
     assert f"Amplitude refuses event_segmentation {words}" in error["message"]
     assert error["failure_type"] == "config_error"
+
+
+def test_a_segmentation_that_is_refused_keeps_no_other_from_being_read(
+    amplitude: Emulator, clock: Clock, sync: Sync
+) -> None:
+    clock.set(NOW + 50 * DAY)
+    bad = [{"name": name, "event": "_all", "group_by": "gp:plam"} for name in ("B", "D")]
+    good = [{"name": name, "event": event} for name, event in (("A", "_active"), ("C", "_all"))]
+    config = segmented(amplitude, good[0], bad[0], good[1], bad[1])
+    output = sync(config, ("event_segmentation",), [])
+
+    found = {(row["name"], row["date"]) for row in output.records("event_segmentation")}
+    assert found >= {(name, day) for name in "AC" for day in ("2024-01-01", "2024-02-22")}
+    assert {name for name, _ in found} == {"A", "C"}
+    assert output.statuses("event_segmentation")[-1] == "INCOMPLETE"
+    assert "by 'gp:plam' (400:" in output.errors[0]["message"]
+    saved = {one["name"]: day for one, day in cursors(output, "event_segmentation", "segmentation")}
+    assert saved["A"] == saved["C"] == "2024-02-22"
+    assert saved.get("B", "2024-01-01") == saved.get("D", "2024-01-01") == "2024-01-01"
+
+
+def test_no_worker_asks_for_the_state_while_another_may_add_a_partition(
+    amplitude: Emulator, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = vars(ConcurrentPerPartitionCursor)["state"].fget
+    unlocked = []
+
+    def watched(cursor: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread() and not cursor._lock.locked():
+            unlocked.append(threading.current_thread().name)
+        return state(cursor)
+
+    monkeypatch.setattr(ConcurrentPerPartitionCursor, "state", property(watched))
+    output = sync(segmented(amplitude, *SEGMENTATIONS), ("event_segmentation",), [])
+
+    assert not output.errors
+    assert unlocked == []
 
 
 def test_two_segmentations_of_one_name_are_refused(amplitude: Emulator, sync: Sync) -> None:
