@@ -1845,27 +1845,33 @@ def epoch_seconds(value: Any) -> int | None:
 # -- dashboards.segmentations: The option `segmentations`: one slice per query --------------------
 
 
-SEGMENTATION = {"measure": "uniques", "group_by": "", "interval": "daily"}
-"""What a segmentation is where the option does not say."""
-
-INTERVALS = {"daily": "1", "weekly": "7", "monthly": "30"}
+SEGMENTATION_DEFAULTS = {"measure": "uniques", "group_by": "", "interval": "daily"}
+"""The fields that an element of the option may leave out."""
 
 USER_PROPERTY = re.compile(
     "gp:.*|version|country|city|region|DMA|language|platform|os|device|device_type|start_version|paying"
 )
 """Amplitude's own user properties, and those that a project sets, in the dashboards' spelling."""
 
+VALUES_OF_EVENT = ("sums", "value_avg")
+"""Measures that are computed from a property of the event."""
+
+MAX_GROUPS_OF_SEGMENTATION = "1000"
+"""The most groups that Amplitude returns; without the parameter `limit` it returns 100."""
+
 
 @dataclass
 class SegmentationRouter(ListPartitionRouter):
-    """Turn the option `segmentations` into a slice each, whose state is its own.
+    """Turn each element of the option `segmentations` into a slice with a state of its own.
 
-    The partition is the segmentation with its defaults, so that one that is changed is read from the start
-    date on. `extra_fields` are the parameters of its requests. A property is one of the user or, under any
-    other name or where `measure` is a sum or an average of it, one of the event.
+    The partition is the segmentation with its defaults, so that a changed segmentation is read from the start
+    date on. `extra_fields` has the parameters of its requests; `DailyRetriever` adds the interval.
+
+    `group_by` is a user property if it has the name of one, and otherwise a property of the event. A measure
+    that is a sum or an average of a property takes it from the event, whatever its name.
 
     Raises:
-        AirbyteTracedException: config_error, two segmentations have one name.
+        AirbyteTracedException: config_error, two segmentations have the same name.
 
     See: https://amplitude.com/docs/apis/analytics/dashboard-rest#event-segmentation
     """
@@ -1874,56 +1880,57 @@ class SegmentationRouter(ListPartitionRouter):
         """Yield the slices, in the order of the option."""
         segmentations = cast("list[dict[str, str]]", self.values)
         names = [segmentation["name"] for segmentation in segmentations]
-        if double := next((name for name in names if names.count(name) > 1), None):
+        if repeated := next((name for name in names if names.count(name) > 1), None):
             raise config_error(
-                f"`segmentations` has the name {double!r} more than once: give each its own."
+                f"`segmentations` has the name {repeated!r} more than once: give each its own."
             )
         for given in segmentations:
-            segmentation = {**SEGMENTATION, **given}
+            segmentation = {**SEGMENTATION_DEFAULTS, **given}
             group, measure = segmentation["group_by"], segmentation["measure"]
             event: dict[str, Any] = {"event_type": segmentation["event"]}
-            of_event = measure in ("sums", "value_avg") or not USER_PROPERTY.fullmatch(group)
+            of_event = measure in VALUES_OF_EVENT or not USER_PROPERTY.fullmatch(group)
             if group and of_event:
                 event["group_by"] = [{"type": "event", "value": group}]
             parameters = {
                 "e": json.dumps(event),
                 "m": measure,
-                "i": INTERVALS[segmentation["interval"]],
                 "g": "" if of_event else group,
-                # The most that Amplitude allows, in place of 100.
-                "limit": "1000" if group else "",
+                # The manifest's budget also knows by this parameter that a query is grouped, and costs more.
+                "limit": MAX_GROUPS_OF_SEGMENTATION if group else "",
             }
             yield StreamSlice(
                 partition={"segmentation": segmentation}, cursor_slice={}, extra_fields=parameters
             )
 
 
-# -- dashboards.series: The table of a dashboard: series become records ---------------------------
+# -- dashboards.series: The table of a dashboards response: series become records -----------------
 
 
 MAX_GROUPS = 100
-"""The groups that a grouped dashboard query returns at most, the largest ones."""
+"""The most groups that a grouped query returns; Amplitude leaves out the smallest."""
 
 MIDNIGHT = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?", re.ASCII
 )
-"""A day as the dashboards spell it: `2026-09-17` or `2026-09-17T00:00:00`."""
+"""A day as the dashboards label it: `2026-09-17` or `2026-09-17T00:00:00`."""
 
 
 @dataclass
 class SeriesExtractor(RecordExtractor):
-    """Turn a dashboard's response, `series[label][position]` and `xValues[position]`, into records.
+    """Turn a dashboards response, `series[label][position]` and `xValues[position]`, into records.
 
-    `values: statistics` gives `{"date", "statistics": {label: value}}`, the label `all` when ungrouped;
-    `values: users` gives `{"date", "segment": label, "users": value}`, and `values: value` the same with
-    `value`;
-    `values: bins` gives `{"bin", "sessions"}` from the only series, whose positions are bins and not days;
-    any other name gives `{"date", name: value}` from the only series.
-    A value is a number, the text of a number, or null. No series gives no records.
-    The log says once when Amplitude may have left out groups.
+    The parameter `values` of the stream decides the form of a record:
+
+    - `statistics`: `{"date", "statistics": {label: figure}}`, with the label `all` if it is not grouped
+    - `users` or `value`: `{"date", "segment": label, "users" or "value": figure}`
+    - `bins`: `{"bin", "sessions"}` from the only series, whose positions are bins instead of days
+    - any other name: `{"date", name: figure}` from the only series
+
+    A figure is a finite number or null. A response without series gives no records. The log warns once if
+    the response has as many groups as Amplitude returns at most.
 
     Raises:
-        AirbyteTracedException: system_error when the response is not such a table.
+        AirbyteTracedException: system_error, the response is not such a table.
 
     See: https://amplitude.com/docs/apis/analytics/dashboard-rest
     """
@@ -1943,6 +1950,7 @@ class SeriesExtractor(RecordExtractor):
             data = response.json()["data"]
             positions, series = data["xValues"], data["series"]
         except (ValueError, KeyError, TypeError, RecursionError):
+            # Amplitude also sends errors with the status 200: quote the message.
             said = quotation(response)
             raise self._malformed(f"it has no data.xValues and data.series{said}") from None
         if not isinstance(positions, list) or not isinstance(series, list):
@@ -1955,8 +1963,8 @@ class SeriesExtractor(RecordExtractor):
         if len(series) >= self.max_groups and not self._warned:
             self._warned = True
             LOGGER.warning(
-                f"Amplitude returned {len(series)} groups for {self.name} and returns {self.max_groups} at"
-                " most: smaller ones may be missing."
+                f"Amplitude returned {len(series)} groups for {self.name}, and it never returns more than"
+                f" {self.max_groups}: smaller groups may be missing."
             )
         for position, *figures in zip(positions, *table, strict=True):
             if self.values == "statistics":
@@ -1970,13 +1978,14 @@ class SeriesExtractor(RecordExtractor):
                 yield {"date": position, self.values: figures[0]}
 
     def _labels(self, data: Mapping[str, Any], count: int) -> list[str]:
-        """The labels of the series: `seriesLabels`, else `seriesMeta` where those are strings."""
+        """Return the label of each series, from `seriesLabels` or else `seriesMeta`; the total is `all`."""
         labels = data.get("seriesLabels") or data.get("seriesMeta") or ([0] if count == 1 else [])
         if not isinstance(labels, list):
             raise self._malformed("its labels are not a list")
         if len(labels) != count:
             raise self._malformed(f"it has {len(labels)} labels for {count} series")
-        # Some payloads have [index, name]; an ungrouped series has the label 0, or only a description.
+        # A label is a name or, in some responses, [index, name]. The only series of an ungrouped query has
+        # the label 0, or an object that describes the query.
         names = [label[-1] if isinstance(label, list) and label else label for label in labels]
         names = [0 if isinstance(name, dict) else name for name in names]
         if not all(type(name) in (int, str) for name in names):
@@ -1989,7 +1998,7 @@ class SeriesExtractor(RecordExtractor):
         return names
 
     def _positions(self, positions: list[Any]) -> list[str]:
-        """Days as `YYYY-MM-DD`, or bins as they are."""
+        """Return the positions: days as `YYYY-MM-DD`, or bins as they are."""
         texts = [position if isinstance(position, str) else "" for position in positions]
         if self.values != "bins":
             texts = [day_of_label(text) for text in texts]
@@ -2000,6 +2009,7 @@ class SeriesExtractor(RecordExtractor):
         return texts
 
     def _figures(self, values: Any, count: int) -> list[float | None]:
+        """Return the figures of one series, of which there must be one for each position."""
         if not isinstance(values, list):
             raise self._malformed("a series is not a list")
         if len(values) != count:
@@ -2007,9 +2017,10 @@ class SeriesExtractor(RecordExtractor):
         return [self._figure(value) for value in values]
 
     def _figure(self, value: Any) -> float | None:
+        """Return a figure: a finite number, also if the response has it as text, or null."""
         try:
             figure = json.loads(value) if isinstance(value, str) else value
-        except ValueError:
+        except (ValueError, RecursionError):
             figure = value
         if isinstance(figure, bool) or not (value is None or isinstance(figure, int | float)):
             raise self._malformed("a value in data.series is not a number")
@@ -2017,12 +2028,12 @@ class SeriesExtractor(RecordExtractor):
             raise self._malformed("a value in data.series is not a finite number")
         return figure  # type: ignore[no-any-return]
 
-    def _malformed(self, what: str) -> AirbyteTracedException:
-        return malformed(self.name, "table of days", what)
+    def _malformed(self, why: str) -> AirbyteTracedException:
+        return malformed(self.name, "table of days", why)
 
 
 def day_of_label(text: str) -> str:
-    """The day of a text, or nothing."""
+    """Return the day of a label such as `2026-09-17T00:00:00`; an empty string if it is not a day."""
     match = MIDNIGHT.fullmatch(text)
     try:
         return str(date.fromisoformat(match[1])) if match else ""
@@ -2034,16 +2045,20 @@ def day_of_label(text: str) -> str:
 
 
 @dataclass
-class LatestDay(StateMigration):
-    """Turn a daily state into days of the form `YYYY-MM-DD`, none of them later than today.
+class DailyStateMigration(StateMigration):
+    """Turn the saved state of a daily stream into days of the form `YYYY-MM-DD`, none later than today.
 
-    Read are days and times in any form that a version of a connector has saved, and the CDK's date ranges;
-    a state without a day is no state.
+    It reads days and times in the forms that versions of this connector and of others have saved, and the
+    CDK's date ranges; a state without a day becomes an empty state. A state of a stream with partitions has a
+    cursor for each of them. Any other state is kept under the key `unreadable`, for which `DailyRetriever`
+    raises.
+
     Today is the project's (`project_timezone`): a day that has not begun there cannot have been read.
-    The state of a stream that could be grouped by country has `group_by_country: false` while it is not.
-    The log warns of a switch, since days of both kinds do not add up.
-    The state of a stream of an `option` has a cursor for each partition.
-    What has no known form is kept under `unreadable`.
+    Within a sync, `DailyRetriever` and the `record_filter` of the manifest keep the state to that.
+
+    `measure` and `option` are the stream's parameters in the manifest. The state of a stream with a `measure`
+    has `group_by_country: false` while the stream is not grouped. The log warns of a switch, because grouped
+    and ungrouped days do not add up. A stream with an `option` has partitions.
     """
 
     config: Mapping[str, Any]
@@ -2053,18 +2068,18 @@ class LatestDay(StateMigration):
     parameters: InitVar[Mapping[str, Any] | None] = None
 
     def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
-        """Whether the state has another form, a day to come or another grouping."""
+        """Return whether the state has another form, a day that has not begun, or another grouping."""
         return stream_state != self._migrated(stream_state)
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The state as this version saves it."""
+        """Return the state as this version saves it."""
         migrated = self._migrated(stream_state)
         grouped = migrated.get("group_by_country", True)
         if stream_state.get("date") and grouped != stream_state.get("group_by_country", True):
             LOGGER.warning(
                 f"`active_users_group_by_country` is now {'on' if grouped else 'off'}. Earlier days of"
-                f" {self.name} may be grouped otherwise, and sums over both kinds count users twice: clear"
-                f" the stream {self.name} to read all its days again."
+                f" {self.name} may be grouped differently, and sums over both kinds count users twice:"
+                f" clear the stream {self.name} to read all its days again."
             )
         return migrated
 
@@ -2075,15 +2090,21 @@ class LatestDay(StateMigration):
             state = self._days(stream_state)
         except (ValueError, AttributeError, TypeError, KeyError):
             kept = {"unreadable": dict(stream_state)}
-            # The CDK's cursor of partitions keeps nothing else that it does not know.
+            # A per-partition cursor drops unknown keys, except under `parent_state`.
             return {"states": [], "parent_state": kept} if self.option else kept
         if self.measure and not self.config.get("active_users_group_by_country", True):
             return {**state, "group_by_country": False}
         return state
 
     def _days(self, stream_state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the state with its days, by its form: per partition, date ranges, or one day.
+
+        Raises:
+            ValueError, AttributeError, TypeError, KeyError: the state has another form.
+        """
         if "states" in stream_state:
-            # Without the CDK's `state` of all partitions, from which it would start one that is new.
+            # Drop the CDK's global `state`: a new partition would start from it instead of from the start
+            # date.
             states = [
                 {"partition": {**saved["partition"]}, "cursor": self._days(saved["cursor"])}
                 for saved in stream_state["states"] or []
@@ -2102,42 +2123,55 @@ class LatestDay(StateMigration):
         return {cursor: self._day(cursor, stream_state[cursor])} if cursor else {}
 
     def _day(self, field: str, value: Any) -> str:
-        """The day of a saved date or time, or today if that is earlier."""
+        """Return the day of a saved date or time, or today if that is earlier.
+
+        Raises:
+            ValueError: the value does not begin with a day.
+        """
         match = re.match(r"(\d{4})-?(\d\d)-?(\d\d)(?=[T ]|$)", str(value))
         if match is None:
-            raise ValueError(f"{field} is no day")
+            raise ValueError(f"{field} is not a day")
         return min(str(date(*map(int, match.groups()))), today_of(self.config))
 
 
-# -- dashboards.windows: Windows of days, weeks and months ----------------------------------------
+# -- dashboards.windows: Windows of days: each is one request, and moves the state to its end -----
+
+
+INTERVALS = {"": "", "daily": "1", "weekly": "7", "monthly": "30"}
+"""The period covered by each figure, and the dashboards' word for it, which is their parameter `i`."""
 
 
 @dataclass
-class WindowRetriever(BudgetRetriever):
-    """Read a window of days, and have the state follow the window, with or without records.
+class DailyRetriever(BudgetRetriever):
+    """Read a window of days, and move the cursor to its end even if it had no records.
 
-    The CDK's cursor follows records alone: each sync would ask for all days of a project that has none.
-    A window that fails is not observed, so the state stays before it.
+    The CDK's cursor follows records only: the whole history of a project without data would be requested at
+    each sync. A window that fails does not move the cursor, so that the next sync reads it again.
 
-    With the `interval` weekly or monthly (that of the slice's segmentation, if it has one) a record is a
-    bucket under the day that Amplitude labels it with, its first. The request starts early enough for the
-    bucket that the window begins in, and each bucket is emitted whole, by one window of a sync. The last
-    window also emits the bucket that is still running, and the next sync reads it again.
+    With the `interval` weekly or monthly (a segmentation has its own) a record is a bucket, under the day
+    that Amplitude labels it with. A request covers whole buckets, and each bucket is emitted by one window of
+    a sync; the last window also emits the bucket that is still running, which the next sync reads again. The
+    parameter `i` of a request is in `extra_fields` of the slice.
+
+    Three places keep the state from running ahead of the data: the `record_filter` of the manifest drops the
+    days after a window's end, which Amplitude reports as zero; this class moves the cursor to today at most;
+    and `DailyStateMigration` moves a saved day that has not begun back to today.
     """
 
-    interval: str = "daily"
+    interval: str = ""
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
-        self._refused = False
-        slicer = self.stream_slicer
+        self._raised = False
+        cursor = self.stream_slicer
         self._cursor = (
-            slicer if isinstance(slicer, ConcurrentCursor | ConcurrentPerPartitionCursor) else None
+            cursor if isinstance(cursor, ConcurrentCursor | ConcurrentPerPartitionCursor) else None
         )
         # Asked now: later, another worker may be adding a partition while the cursor lists them.
         state = self._cursor.state if self._cursor else {}
+        # A per-partition cursor drops unknown keys, except under `parent_state`.
         self._readable = "unreadable" not in {**state, **(state.get("parent_state") or {})}
-        # What the Connector Builder shows of a request; nothing else calls it.
+        # The Connector Builder shows requests in this form; nothing else calls it.
         self.log_formatter = lambda response: format_http_message(
             response, f"Stream '{self.name}' request", "A window of days", self.name
         )
@@ -2148,63 +2182,74 @@ class WindowRetriever(BudgetRetriever):
         """Yield the records of a window, then move the cursor to its end, or to today if that is earlier.
 
         Raises:
-            UnreadableStateError: once, whatever the number of windows.
+            UnreadableStateError: once, whatever the number of windows; none of them is read.
         """
         assert stream_slice is not None
-        today = today_of(self.config)
         if not self._readable:
-            if self._refused:
-                return
-            self._refused = True
-            raise UnreadableStateError(self.name)
+            self._raise_unreadable_state()
+            return
+        today = today_of(self.config)
+        start, end = stream_slice["start_time"], stream_slice["end_time"]
         segmentation = stream_slice.partition.get("segmentation") or {}
         interval = segmentation.get("interval", self.interval)
-        start, end = stream_slice["start_time"], stream_slice["end_time"]
-        window = bucket_window(interval, start, end, today)
-        asked = StreamSlice(
+        buckets = buckets_of(interval, start, end, today)
+        requested = StreamSlice(
             partition=stream_slice.partition,
-            cursor_slice={**stream_slice.cursor_slice, "start_time": window.asked},
-            extra_fields=stream_slice.extra_fields,
+            cursor_slice={**stream_slice.cursor_slice, "start_time": buckets.requested_from},
+            extra_fields={**stream_slice.extra_fields, "i": INTERVALS[interval]},
         )
-        for record in super().read_records(records_schema, asked):
+        for record in super().read_records(records_schema, requested):
             if not isinstance(record, Record):
                 yield record
-            elif window.first <= record.get("date", window.first) <= window.last:
-                # Without its slice, so that the cursor follows the window and not a job that is planned;
-                # a cursor of partitions needs it.
+            elif buckets.first <= record.get("date", buckets.first) <= buckets.last:
+                # Leave out the slice, so that a record with a future day (a planned deletion) does not move
+                # the cursor. A per-partition cursor needs the slice.
                 known = stream_slice if stream_slice.partition else None
                 yield Record(record.data, self.name, known)
+        self._observe_end(stream_slice, min(end, today))
+
+    def _raise_unreadable_state(self) -> None:
+        """Raise the error for the first window only: a long history has hundreds of windows."""
+        if not self._raised:
+            self._raised = True
+            raise UnreadableStateError(self.name)
+
+    def _observe_end(self, stream_slice: StreamSlice, end: str) -> None:
+        """Have the cursor see a record of the window's last day, which moves the state there."""
         if self._cursor:
-            data = {self._cursor.cursor_field.cursor_field_key: min(end, today)}
+            data = {self._cursor.cursor_field.cursor_field_key: end}
             self._cursor.observe(Record(data, self.name, stream_slice))
 
 
-class BucketWindow(NamedTuple):
-    """The first day to ask for, and the first and last labels to emit; days as `YYYY-MM-DD`."""
+class Buckets(NamedTuple):
+    """The first day to request, and the first and last label to emit; days as `YYYY-MM-DD`."""
 
-    asked: str
+    requested_from: str
     first: str
     last: str
 
 
-def bucket_window(interval: str, start: str, end: str, today: str) -> BucketWindow:
-    """Turn a window of days into one of whole buckets; windows that follow each other share none.
+def buckets_of(interval: str, start: str, end: str, today: str) -> Buckets:
+    """Extend a window of days to whole weeks or months, so that no bucket is in two consecutive windows.
 
-    A month begins on its first day. No response says on which day a project's weeks begin: the week of a day
-    is the one that is labelled with it or with one of the six days before, and the request begins a week
-    before that, in case Amplitude cuts the first bucket.
+    A bucket is emitted by the window that contains its last day: the first window whose request can cover the
+    whole bucket. A window that reaches today also emits the bucket that is still running.
+
+    A month begins, and is labelled, with its first day. No response says on which day a project's weeks
+    begin: a label may be any day, and its week is taken to be that day and the six days after it.
     """
-    if interval == "daily":
-        return BucketWindow(start, start, end)
+    if interval in ("", "daily"):
+        return Buckets(start, start, end)
     first, following = date.fromisoformat(start), date.fromisoformat(end) + DAY
     if interval == "monthly":
         first, following = first.replace(day=1), following.replace(day=1)
-        asked = first
+        requested_from = first
     else:
         first, following = first - 6 * DAY, following - 6 * DAY
-        asked = first - 7 * DAY
+        # One more week, in case Amplitude begins the first bucket with the request instead of the week.
+        requested_from = first - 7 * DAY
     last = end if end >= today else str(following - DAY)
-    return BucketWindow(max(str(asked), BEGINNING_OF_DATA[:10]), str(first), last)
+    return Buckets(max(str(requested_from), BEGINNING_OF_DATA[:10]), str(first), last)
 
 
 # -- export.windows: Windows of hours, UTC --------------------------------------------------------

@@ -10,8 +10,8 @@ from source_amplitude.extensions.cohorts.states import CohortStateMigration
 from source_amplitude.extensions.cohorts.times import NormalizeCohortTimes
 from source_amplitude.extensions.dashboards.segmentations import SegmentationRouter
 from source_amplitude.extensions.dashboards.series import SeriesExtractor
-from source_amplitude.extensions.dashboards.states import LatestDay
-from source_amplitude.extensions.dashboards.windows import WindowRetriever
+from source_amplitude.extensions.dashboards.states import DailyStateMigration
+from source_amplitude.extensions.dashboards.windows import DailyRetriever
 from source_amplitude.extensions.error_handler import AmplitudeErrorHandler
 from source_amplitude.extensions.export.decoder import ExportDecoder
 from source_amplitude.extensions.export.error_handler import ExportErrorHandler
@@ -33,16 +33,16 @@ __all__ = [
     "CohortErrorHandler",
     "CohortMembersRetriever",
     "CohortStateMigration",
+    "DailyRetriever",
+    "DailyStateMigration",
     "EventTypeRouter",
     "ExportDecoder",
     "ExportErrorHandler",
     "ExportRetriever",
     "ExportStateMigration",
-    "LatestDay",
     "ListExtractor",
     "NormalizeCohortTimes",
     "PartitionErrorHandler",
     "SegmentationRouter",
     "SeriesExtractor",
-    "WindowRetriever",
 ]

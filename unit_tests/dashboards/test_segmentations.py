@@ -357,7 +357,7 @@ def test_a_thousand_groups_are_asked_for_and_as_many_are_warned_of(
         with Emulator(Project(dashboards=Dashboards(countries=countries))) as amplitude:
             output = sync(segmented(amplitude, segmentation), ("event_segmentation",), [])
         assert len(output.records("event_segmentation")) == 3 * min(count, 1000)
-        logs[count] = len(logged(output, "smaller ones may be missing"))
+        logs[count] = len(logged(output, "smaller groups may be missing"))
     assert logs == {999: 0, 1001: 1}
 
 

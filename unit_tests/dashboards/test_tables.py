@@ -102,6 +102,7 @@ MALFORMED: dict[str, Any] = {
     "a value as text NaN": {"xValues": DAYS, "series": [[1, "NaN"]]},
     "a value as text null": {"xValues": DAYS, "series": [[1, "null"]]},
     "an empty text": {"xValues": DAYS, "series": [[1, ""]]},
+    "a deep text": {"xValues": DAYS, "series": [[1, "[" * 100_000]]},
     "a thousands separator": {"xValues": DAYS, "series": [[1, "5,000"]]},
     "a value that is true": {"xValues": DAYS, "series": [[1, True]]},
     "NaN": {"xValues": DAYS, "series": [[1, math.nan]]},
@@ -177,7 +178,7 @@ def test_the_log_says_that_more_than_100_countries_cannot_be_had(
         config = config_for(amplitude, start_date="2023-12-01T00:00:00Z")
         output = sync(config, ("active_users",), [])
 
-    assert len(logged(output, "smaller ones may be missing")) == warned
+    assert len(logged(output, "smaller groups may be missing")) == warned
     assert len(output.records("active_users")[-1]["statistics"]) == min(countries, 100)
 
 

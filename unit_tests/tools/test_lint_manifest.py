@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from source_amplitude.extensions.dashboards.segmentations import SEGMENTATION
+from source_amplitude.extensions.dashboards.segmentations import SEGMENTATION_DEFAULTS
 from source_amplitude.extensions.times import BEGINNING_OF_DATA
 from tools.docs import strings
 from tools.lint_manifest import lint
@@ -182,8 +182,8 @@ def test_a_segmentation_has_the_defaults_of_the_spec() -> None:
     spec = yaml.safe_load(TEXT)["spec"]["connection_specification"]["properties"]
     fields = spec["segmentations"]["items"]["properties"]
 
-    assert {name: fields[name].get("default") for name in SEGMENTATION} == {
-        **SEGMENTATION,
+    assert {name: fields[name].get("default") for name in SEGMENTATION_DEFAULTS} == {
+        **SEGMENTATION_DEFAULTS,
         "group_by": None,
     }
 

@@ -1,4 +1,4 @@
-"""The table of a dashboard: series become records."""
+"""The table of a dashboards response: series become records."""
 
 import json
 import logging
@@ -19,28 +19,30 @@ from source_amplitude.extensions.responses import quotation
 LOGGER = logging.getLogger("airbyte")
 
 MAX_GROUPS = 100
-"""The groups that a grouped dashboard query returns at most, the largest ones."""
+"""The most groups that a grouped query returns; Amplitude leaves out the smallest."""
 
 MIDNIGHT = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?", re.ASCII
 )
-"""A day as the dashboards spell it: `2026-09-17` or `2026-09-17T00:00:00`."""
+"""A day as the dashboards label it: `2026-09-17` or `2026-09-17T00:00:00`."""
 
 
 @dataclass
 class SeriesExtractor(RecordExtractor):
-    """Turn a dashboard's response, `series[label][position]` and `xValues[position]`, into records.
+    """Turn a dashboards response, `series[label][position]` and `xValues[position]`, into records.
 
-    `values: statistics` gives `{"date", "statistics": {label: value}}`, the label `all` when ungrouped;
-    `values: users` gives `{"date", "segment": label, "users": value}`, and `values: value` the same with
-    `value`;
-    `values: bins` gives `{"bin", "sessions"}` from the only series, whose positions are bins and not days;
-    any other name gives `{"date", name: value}` from the only series.
-    A value is a number, the text of a number, or null. No series gives no records.
-    The log says once when Amplitude may have left out groups.
+    The parameter `values` of the stream decides the form of a record:
+
+    - `statistics`: `{"date", "statistics": {label: figure}}`, with the label `all` if it is not grouped
+    - `users` or `value`: `{"date", "segment": label, "users" or "value": figure}`
+    - `bins`: `{"bin", "sessions"}` from the only series, whose positions are bins instead of days
+    - any other name: `{"date", name: figure}` from the only series
+
+    A figure is a finite number or null. A response without series gives no records. The log warns once if
+    the response has as many groups as Amplitude returns at most.
 
     Raises:
-        AirbyteTracedException: system_error when the response is not such a table.
+        AirbyteTracedException: system_error, the response is not such a table.
 
     See: https://amplitude.com/docs/apis/analytics/dashboard-rest
     """
@@ -60,6 +62,7 @@ class SeriesExtractor(RecordExtractor):
             data = response.json()["data"]
             positions, series = data["xValues"], data["series"]
         except (ValueError, KeyError, TypeError, RecursionError):
+            # Amplitude also sends errors with the status 200: quote the message.
             said = quotation(response)
             raise self._malformed(f"it has no data.xValues and data.series{said}") from None
         if not isinstance(positions, list) or not isinstance(series, list):
@@ -72,8 +75,8 @@ class SeriesExtractor(RecordExtractor):
         if len(series) >= self.max_groups and not self._warned:
             self._warned = True
             LOGGER.warning(
-                f"Amplitude returned {len(series)} groups for {self.name} and returns {self.max_groups} at"
-                " most: smaller ones may be missing."
+                f"Amplitude returned {len(series)} groups for {self.name}, and it never returns more than"
+                f" {self.max_groups}: smaller groups may be missing."
             )
         for position, *figures in zip(positions, *table, strict=True):
             if self.values == "statistics":
@@ -87,13 +90,14 @@ class SeriesExtractor(RecordExtractor):
                 yield {"date": position, self.values: figures[0]}
 
     def _labels(self, data: Mapping[str, Any], count: int) -> list[str]:
-        """The labels of the series: `seriesLabels`, else `seriesMeta` where those are strings."""
+        """Return the label of each series, from `seriesLabels` or else `seriesMeta`; the total is `all`."""
         labels = data.get("seriesLabels") or data.get("seriesMeta") or ([0] if count == 1 else [])
         if not isinstance(labels, list):
             raise self._malformed("its labels are not a list")
         if len(labels) != count:
             raise self._malformed(f"it has {len(labels)} labels for {count} series")
-        # Some payloads have [index, name]; an ungrouped series has the label 0, or only a description.
+        # A label is a name or, in some responses, [index, name]. The only series of an ungrouped query has
+        # the label 0, or an object that describes the query.
         names = [label[-1] if isinstance(label, list) and label else label for label in labels]
         names = [0 if isinstance(name, dict) else name for name in names]
         if not all(type(name) in (int, str) for name in names):
@@ -106,7 +110,7 @@ class SeriesExtractor(RecordExtractor):
         return names
 
     def _positions(self, positions: list[Any]) -> list[str]:
-        """Days as `YYYY-MM-DD`, or bins as they are."""
+        """Return the positions: days as `YYYY-MM-DD`, or bins as they are."""
         texts = [position if isinstance(position, str) else "" for position in positions]
         if self.values != "bins":
             texts = [day_of_label(text) for text in texts]
@@ -117,6 +121,7 @@ class SeriesExtractor(RecordExtractor):
         return texts
 
     def _figures(self, values: Any, count: int) -> list[float | None]:
+        """Return the figures of one series, of which there must be one for each position."""
         if not isinstance(values, list):
             raise self._malformed("a series is not a list")
         if len(values) != count:
@@ -124,9 +129,10 @@ class SeriesExtractor(RecordExtractor):
         return [self._figure(value) for value in values]
 
     def _figure(self, value: Any) -> float | None:
+        """Return a figure: a finite number, also if the response has it as text, or null."""
         try:
             figure = json.loads(value) if isinstance(value, str) else value
-        except ValueError:
+        except (ValueError, RecursionError):
             figure = value
         if isinstance(figure, bool) or not (value is None or isinstance(figure, int | float)):
             raise self._malformed("a value in data.series is not a number")
@@ -134,12 +140,12 @@ class SeriesExtractor(RecordExtractor):
             raise self._malformed("a value in data.series is not a finite number")
         return figure  # type: ignore[no-any-return]
 
-    def _malformed(self, what: str) -> AirbyteTracedException:
-        return malformed(self.name, "table of days", what)
+    def _malformed(self, why: str) -> AirbyteTracedException:
+        return malformed(self.name, "table of days", why)
 
 
 def day_of_label(text: str) -> str:
-    """The day of a text, or nothing."""
+    """Return the day of a label such as `2026-09-17T00:00:00`; an empty string if it is not a day."""
     match = MIDNIGHT.fullmatch(text)
     try:
         return str(date.fromisoformat(match[1])) if match else ""
