@@ -13,6 +13,7 @@ from source_amplitude.process import cdk
 from source_amplitude.process.sequential import SequentialStream
 from source_amplitude.process.source import SourceAmplitude
 from unit_tests.conftest import Run
+from unit_tests.support.protocol import error_body
 
 
 def test_a_stream_that_is_built_in_another_way_is_an_error(
@@ -29,7 +30,9 @@ def test_a_stream_that_is_built_in_another_way_is_an_error(
 def test_a_read_with_failed_streams_ends_with_an_error_that_only_sums_up(
     run: Run, config: dict[str, Any], amplitude: Emulator
 ) -> None:
-    amplitude.faults.append(Fault(path="/api/3/cohorts", status=403, times=None))
+    amplitude.faults.append(
+        Fault(path="/api/3/cohorts", status=403, body=error_body("Not in plan"), times=None)
+    )
 
     failed = run("read", config, ("cohorts",)).error
 

@@ -17,7 +17,7 @@ import pytest
 from emulator import Emulator, Fault
 from examples import sync
 from unit_tests.conftest import NOW, Clock, Run
-from unit_tests.support.protocol import STREAMS, Output, catalog, options
+from unit_tests.support.protocol import STREAMS, Output, catalog, error_body, options
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, str(ROOT / "examples" / "progress.py")]
@@ -79,7 +79,9 @@ def test_every_message_of_a_read_passes_and_each_stream_says_how_many_records_it
 def test_warnings_and_errors_are_told_and_the_exit_code_is_the_connectors(
     config: dict[str, Any], pipe: Pipe, amplitude: Emulator, tmp_path: Path
 ) -> None:
-    amplitude.faults.append(Fault(path="/api/3/cohorts", status=403, times=None))
+    amplitude.faults.append(
+        Fault(path="/api/3/cohorts", status=403, body=error_body("Not in plan"), times=None)
+    )
     files = options(tmp_path, config=config, catalog=catalog("cohorts"))
 
     done = subprocess.run([*PROGRAM, "read", *files], capture_output=True, text=True)

@@ -19,7 +19,7 @@ from emulator import Emulator, Fault
 from source_amplitude.process.entrypoint import source_for
 from source_amplitude.process.source import MANIFEST_PATH
 from unit_tests.conftest import Clock, Run
-from unit_tests.support.protocol import STREAMS
+from unit_tests.support.protocol import STREAMS, error_body
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 KEYS = {"api_key": "key-of-project-1", "secret_key": "secret-of-project-1"}
@@ -265,7 +265,9 @@ def test_a_blank_start_date_asks_for_all_data_from_2012(
 def test_no_output_holds_a_key_or_the_header_made_of_them(
     run: Run, config: dict[str, Any], amplitude: Emulator
 ) -> None:
-    amplitude.faults.append(Fault(path="/api/3/cohorts", status=403, times=None))
+    amplitude.faults.append(
+        Fault(path="/api/3/cohorts", status=403, body=error_body("Not in plan"), times=None)
+    )
     pair = f"{config['api_key']}:{config['secret_key']}"
 
     for output in (run("check", config, debug=True), run("read", config, debug=True)):

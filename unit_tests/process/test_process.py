@@ -15,7 +15,7 @@ import pytest
 from emulator import Emulator, Fault
 from source_amplitude.process.run import OUTPUT_FAILED
 from unit_tests.conftest import NOW, Run
-from unit_tests.support.protocol import Output, answer, catalog, options
+from unit_tests.support.protocol import Output, answer, catalog, error_body, options
 
 Start = Callable[..., "subprocess.Popen[str]"]
 RESULTS = {"spec": "SPEC", "check": "CONNECTION_STATUS", "discover": "CATALOG"}
@@ -66,7 +66,7 @@ def fatal(output: Output) -> list[Any]:
     ("fault", "kind", "words"),
     [
         (
-            Fault(path="/api/3/cohorts", status=403, times=None),
+            Fault(path="/api/3/cohorts", status=403, body=error_body("Not in plan"), times=None),
             "config_error",
             "Amplitude does not let this project read cohorts",
         ),
@@ -164,7 +164,9 @@ def test_streams_that_are_not_in_the_manifest_are_an_error_that_names_them(
 def test_a_sync_with_a_failed_and_an_unknown_stream_says_both(
     start: Start, config: dict[str, Any], amplitude: Emulator
 ) -> None:
-    amplitude.faults.append(Fault(path="/api/3/cohorts", status=403, times=None))
+    amplitude.faults.append(
+        Fault(path="/api/3/cohorts", status=403, body=error_body("Not in plan"), times=None)
+    )
 
     output, code, _ = finish(start("read", config, "cohorts", "chorts"))
 
