@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
+from difflib import get_close_matches
 from typing import Any
 
-import pytz
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from source_amplitude.extensions.errors import config_error
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any]) -> None:
@@ -21,6 +23,10 @@ def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any])
     """
     if error := best_match(Draft7Validator(specification).iter_errors(config)):
         raise config_error(_describe(error, specification))
+    _refuse_unknown(config, specification["properties"])
+    within = specification["properties"]["segmentations"]["items"]["properties"]
+    for segmentation in config.get("segmentations") or []:
+        _refuse_unknown(segmentation, within, " of a segmentation")
     now = datetime.now(timezone.utc)
     moments = {}
     for option in ("start_date", "end_date"):
@@ -34,11 +40,28 @@ def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any])
         raise config_error("`start_date` is in the future: choose an earlier one.")
     if start and end and start >= end:
         raise config_error("`start_date` is not before `end_date`: choose an earlier one.")
-    # pytz, since the CDK brings its data with it: an image may be without the system's.
-    if (zone := config.get("project_timezone")) and zone not in pytz.all_timezones_set:
+    # The manifest's own list, and the CDK's: an image may be without the system's.
+    if (zone := config.get("project_timezone")) and zone not in config["__time_zones"].split():
         raise config_error(
             "`project_timezone` is not an IANA time zone such as America/Los_Angeles."
         )
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: Collection[str], of: str = "") -> None:
+    """Refuse a name that no option has; one that begins with `_` is the platform's.
+
+    Raises:
+        AirbyteTracedException: config_error with the nearest name, or else with all names.
+    """
+    for name in given:
+        if name not in known and not name.startswith("_"):
+            nearest = get_close_matches(name, known, 1)
+            other = (
+                f"did you mean `{nearest[0]}`?"
+                if nearest
+                else f"the options are {', '.join(known)}."
+            )
+            raise config_error(f"`{name}` is not an option{of}: {other}")
 
 
 def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
@@ -57,6 +80,8 @@ def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
         return f"`{option}` must be one of {', '.join(map(repr, rule['enum']))}."
     if "minimum" in rule:
         return f"`{option}` must be a whole number from {rule['minimum']} to {rule['maximum']}."
+    if rule.get("format") == "date-time" and MOMENT.fullmatch(str(error.instance)):
+        return f"`{option}` is not a valid date."
     form = rule.get("pattern_descriptor") or f"a {rule.get('type')}"
     if rule.get("type") == "array":
         form = "a list without doubles"

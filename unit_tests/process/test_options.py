@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytz
 from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
@@ -148,6 +150,95 @@ def test_a_bad_option_fails_the_check_in_one_sentence_that_names_it(
     assert message.startswith(words)
     assert "Traceback" not in message
     assert KEYS["secret_key"] not in message
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"startdate": "2024"}, "`startdate` is not an option: did you mean `start_date`?"),
+        ({"lookback_hour": 3}, "`lookback_hour` is not an option: did you mean `lookback_hours`?"),
+        ({"x": 3}, "`x` is not an option: the options are api_key, secret_key, start_date, "),
+        (
+            {"segmentations": [{"name": "A", "event": "_all", "groupby": "country"}]},
+            "`groupby` is not an option of a segmentation: did you mean `group_by`?",
+        ),
+    ],
+    ids=str,
+)
+def test_an_option_that_does_not_exist_is_refused_with_the_nearest_name(
+    run: Run, config: dict[str, Any], change: dict[str, Any], words: str
+) -> None:
+    assert failure(run, {**config, **change}).startswith(words)
+    (name,) = re.findall("`([a-z_]+)` is not", words)
+    alone = run("check", {**config, **change}, runtime="manifest").connection
+    assert alone[0] == "FAILED"
+    assert name in alone[1]
+
+
+def test_the_manifest_knows_all_options_and_all_time_zones(run: Run) -> None:
+    used = YamlDeclarativeSource(str(MANIFEST_PATH), config=dict.fromkeys(spec(run)["properties"]))
+
+    assert used.configure({}, tempfile.gettempdir())["__mistakes"] == []
+    zones = used.configure({}, tempfile.gettempdir())["__time_zones"].split()
+    assert set(zones) <= pytz.all_timezones_set
+    assert set(pytz.common_timezones) <= set(zones)
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({"project_timezone": "America/Los_Angeles"}, True),
+        ({"project_timezone": "Asia/Calcutta"}, True),
+        ({"project_timezone": ""}, True),
+        ({"project_timezone": "GMT+5"}, False),
+        ({"project_timezone": "PST"}, False),
+        ({"project_timezone": "america/los_angeles"}, False),
+        ({"project_timezone": "Mars/Olympus"}, False),
+        ({"start_date": "2024-01-01T00:00:00Z"}, True),
+        ({"start_date": "2020-02-29T23:59:59Z"}, True),
+        ({"start_date": "2000-02-29T00:00:00Z"}, True),
+        ({"end_date": "2100-02-29T00:00:00Z"}, False),
+        ({"start_date": "2023-02-29T00:00:00Z"}, False),
+        ({"start_date": "2024-01-01T24:00:00Z"}, False),
+        ({"start_date": "2024-01-01T23:59:60Z"}, False),
+        ({"start_date": "2024-01-01T23:60:00Z"}, False),
+        ({"start_date": "2023-04-31T00:00:00Z"}, False),
+        ({"start_date": "2023-13-01T00:00:00Z"}, False),
+        ({"start_date": "2023-00-10T00:00:00Z"}, False),
+        ({"start_date": "2023-01-00T00:00:00Z"}, False),
+        ({"start_date": "0000-01-01T00:00:00Z"}, True),  # before Amplitude's first data
+        ({"start_date": "\uff12\uff10\uff12\uff14-01-01T00:00:00Z"}, False),
+        ({"start_date": "2024-01-03T13:00:00Z"}, False),
+        ({"start_date": "2024-01-02T00:00:00Z", "end_date": "2024-01-03T00:00:00Z"}, True),
+        ({"end_date": "2023-02-29T00:00:00Z", "start_date": "2020-01-01T00:00:00Z"}, False),
+        ({"start_date": "2024-01-02T00:00:00Z", "end_date": "2024-01-02T00:00:00Z"}, False),
+        ({"startdate": "2024-01-01T00:00:00Z"}, False),
+        ({"lookback_hour": 3}, False),
+        ({"_limit": 3, "__airbyte": "the platform's"}, True),
+        ({"segmentations": [{"name": "A", "event": "_all", "group_by": "country"}]}, True),
+        ({"segmentations": [{"name": "A", "event": "_all", "groupby": "country"}]}, False),
+    ],
+    ids=str,
+)
+def test_both_runtimes_take_and_refuse_the_same_in_check_and_read(
+    run: Run,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    runtime: str,
+    change: dict[str, Any],
+    good: bool,
+) -> None:
+    config |= change
+
+    status, message = run("check", config, runtime=runtime).connection
+
+    assert status == ("SUCCEEDED" if good else "FAILED")
+    if not good:
+        assert amplitude.requests == []
+        assert message
+        with suppress(ValueError):  # as the CDK's validations raise it
+            assert run("read", config, ("annotations",), runtime=runtime).error is not None
+        assert amplitude.requests == []
 
 
 def test_a_bad_option_fails_a_read_as_it_fails_the_check(run: Run) -> None:
