@@ -32,7 +32,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import InitVar, dataclass, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -1049,6 +1049,46 @@ LONGEST_POLL_PAUSE = 60
 
 LONGEST_JOB_SECONDS = 90 * 60
 
+LONGEST_COHORT_SECONDS = 100 * 60
+"""Until when all waits of a cohort end: its limits, retries, polls, downloads. A platform may end a sync that
+is silent for two hours (`maxSecondsBetweenMessages` of metadata.yaml), and the last request takes minutes."""
+
+
+@dataclass
+class CohortBackoff(AmplitudeBackoff):
+    """How long to wait before a failed request for a cohort is sent again, within `LONGEST_COHORT_SECONDS`.
+
+    The time is that of the thread's cohort, from `begin_cohort` on.
+    """
+
+    _thread: threading.local = field(default_factory=threading.local)
+
+    def begin_cohort(self) -> float:
+        """Return when the waits of the cohort that begins must end, in seconds since 1970."""
+        self._thread.deadline = deadline = time.time() + LONGEST_COHORT_SECONDS
+        return deadline
+
+    def backoff_time(
+        self,
+        response_or_exception: requests.Response | requests.RequestException | None,
+        attempt_count: int,
+    ) -> float:
+        """Return the number of seconds to wait.
+
+        Raises:
+            AirbyteTracedException: transient_error, the wait would be too long.
+        """
+        seconds = super().backoff_time(response_or_exception, attempt_count)
+        if time.time() + seconds > getattr(self._thread, "deadline", math.inf):
+            raise transient_error(
+                f"A request for {self.name} would have to wait {seconds:,.0f} s"
+                f" ({describe(response_or_exception)}), and a cohort may take {LONGEST_COHORT_SECONDS // 60}"
+                " minutes in all. The next sync requests it again; if the error persists, sync less often,"
+                " or look for what else uses Amplitude's limits.",
+                self.name,
+            )
+        return seconds
+
 
 STATUSES_OF_THE_PROJECT = (401, 403, 407, 408, 429)
 """Statuses that do not concern one cohort, but keys, plan, proxy, network and limits."""
@@ -1057,6 +1097,16 @@ STATUSES_OF_THE_PROJECT = (401, 403, 407, 408, 429)
 @dataclass
 class CohortErrorHandler(AmplitudeErrorHandler):
     """Leave the 4xx that concern one cohort to `CohortApi`, which knows its id."""
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__post_init__(parameters)
+        self._backoff = CohortBackoff(self.name)
+        self.backoff_strategies = [self._backoff]
+
+    def begin_cohort(self) -> float:
+        """Return when the waits of the cohort that begins must end, in seconds since 1970."""
+        self.accept()
+        return self._backoff.begin_cohort()
 
     def interpret_response(
         self, response_or_exception: requests.Response | Exception | None
@@ -1068,31 +1118,58 @@ class CohortErrorHandler(AmplitudeErrorHandler):
             and 400 <= response.status_code < 500
             # After a redirect the response is the file server's, which knows neither project nor keys.
             and (response.history or response.status_code not in STATUSES_OF_THE_PROJECT)
+            # A 404 without Amplitude's message is a gateway's, and says nothing of the cohort.
+            and (response.history or response.status_code != 404 or error_message(response))
         ):
             return self.accept()
         return super().interpret_response(response)
+
+
+@dataclass
+class OnceErrorHandler(AmplitudeErrorHandler):
+    """Take each response as it is, without a retry: for requests that need not be answered."""
+
+    def interpret_response(
+        self, response_or_exception: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        """Tell the requester what to do.
+
+        Raises:
+            AirbyteTracedException: transient_error, there is no response; the message says why in a clause.
+        """
+        if isinstance(response_or_exception, requests.Response):
+            return self.accept()
+        raise transient_error(describe(response_or_exception), self.name)
+
+
+class UnansweredError(Exception):
+    """A request that need not be answered was not; the message says why, in a clause."""
 
 
 @dataclass(frozen=True)
 class CohortJob:
     """A job that Amplitude has accepted: for which cohort, its id, and its time by Amplitude's clock.
 
-    `created` is in seconds since 1970.
+    `created` and `deadline`, until when it is waited for by this machine's clock, are in seconds since 1970.
     """
 
     cohort: str
     request_id: str
     created: int
+    deadline: float
 
 
 @dataclass
 class CohortApi:
     """Send the requests for cohorts, and turn refusals into errors that name the cohort.
 
+    `once` sends those that need not be answered, and does not retry them.
+
     See: https://amplitude.com/docs/apis/analytics/behavioral-cohorts#get-one-cohort
     """
 
     requester: HttpRequester
+    once: HttpRequester
     name: str
     config: Mapping[str, Any]
 
@@ -1100,9 +1177,11 @@ class CohortApi:
         """Have Amplitude write the members of a cohort to a file.
 
         Raises:
-            AirbyteTracedException: config_error if Amplitude does not know the cohort, system_error if
-                it refuses the cohort in another way or does not return the job's id.
+            AirbyteTracedException: config_error if Amplitude does not know the cohort, or it is too large;
+                system_error if it refuses the cohort in another way or does not return the job's id.
         """
+        assert isinstance(self.requester.error_handler, CohortErrorHandler)
+        deadline = self.requester.error_handler.begin_cohort()
         properties = self.config.get("cohort_member_properties", True)
         with self._send(
             f"5/cohorts/request/{quote(cohort, safe='')}",
@@ -1115,6 +1194,13 @@ class CohortApi:
                     f"Amplitude does not know the cohort {cohort!r} of `cohort_ids`"
                     f" ({response.status_code}{quotation(response)}): correct the id or remove it;"
                     " the stream cohorts lists all ids. The other cohorts are read.",
+                )
+            if response.status_code == 413:
+                raise self.error(
+                    FailureType.config_error,
+                    f"The cohort {cohort!r} of `cohort_ids` is too large for Amplitude to return"
+                    f" (413{quotation(response)}): turn off `cohort_member_properties`, or remove the id."
+                    " The other cohorts are read.",
                 )
             if not response.ok:
                 raise self.error(
@@ -1131,7 +1217,8 @@ class CohortApi:
                     f" ({response.status_code}{quotation(response)}) does not have a `request_id`. The next"
                     " sync sends the request again; if the error persists, open an issue.",
                 )
-            return CohortJob(cohort, quote(request_id, safe=""), epoch_of_response(response))
+            created = epoch_of_response(response)
+            return CohortJob(cohort, quote(request_id, safe=""), created, deadline)
 
     def wait_for(self, job: CohortJob) -> int:
         """Return when the job was completed, in seconds since 1970; the log has a line for each poll.
@@ -1140,7 +1227,7 @@ class CohortApi:
 
         Raises:
             AirbyteTracedException: transient_error if the job failed or took longer than
-                `LONGEST_JOB_SECONDS`, system_error if Amplitude does not know it any more.
+                `LONGEST_JOB_SECONDS` or its `deadline`, system_error if Amplitude does not know it any more.
         """
         waited = 0
         for pause in chain(POLL_PAUSES, repeat(LONGEST_POLL_PAUSE)):
@@ -1158,7 +1245,7 @@ class CohortApi:
                     f"Amplitude could not write the members of the cohort {job.cohort!r}. The next sync"
                     " requests them again; if the error persists, turn off `cohort_member_properties`.",
                 )
-            if waited >= LONGEST_JOB_SECONDS:
+            if waited >= LONGEST_JOB_SECONDS or time.time() >= job.deadline:
                 break
         raise self.error(
             FailureType.transient_error,
@@ -1199,12 +1286,23 @@ class CohortApi:
         return response
 
     def get_json(self, path: str) -> Any:
-        """Request JSON that is helpful but not required; None if the request fails."""
+        """Request JSON that is helpful but not required, once.
+
+        Raises:
+            UnansweredError: it did not come.
+        """
         try:
-            with self._send(path, "HTTP") as response:
-                return response.json() if response.ok else None
-        except (AirbyteTracedException, requests.RequestException, ValueError, RecursionError):
-            return None
+            with self._send(path, "HTTP", is_required=False) as response:
+                if response.ok:
+                    return response.json()
+                why = describe(response)
+        except AirbyteTracedException as error:
+            why = str(error.message)
+        except (ValueError, RecursionError):
+            why = "it is not JSON"
+        except requests.RequestException as error:
+            why = describe(error)
+        raise UnansweredError(why)
 
     def error(self, kind: FailureType, message: str) -> AirbyteTracedException:
         """Return an error of the stream."""
@@ -1218,6 +1316,7 @@ class CohortApi:
         kind: str,
         parameters: Mapping[str, str] | None = None,
         is_file: bool = False,
+        is_required: bool = True,
     ) -> requests.Response:
         """Send a request; the Connector Builder shows it as one of `kind`."""
         if is_file:
@@ -1235,7 +1334,8 @@ class CohortApi:
                 type=kind,
             )
 
-        response = self.requester.send_request(
+        requester = self.requester if is_required else self.once
+        response = requester.send_request(
             path=path,
             request_params=parameters,
             request_headers={"Accept-Encoding": "gzip"},
@@ -1473,14 +1573,14 @@ class CohortFile:
             except (DamagedFileError, requests.RequestException) as error:
                 file.close()
                 what = str(error) if isinstance(error, DamagedFileError) else "the connection broke"
-                if attempt == FILE_ATTEMPTS:
+                pause = growing_seconds(attempt)
+                if attempt == FILE_ATTEMPTS or time.time() + pause > self.job.deadline:
                     raise self.api.error(
                         FailureType.transient_error,
                         f"The file with the members of the cohort {self.job.cohort!r} could not be downloaded"
                         f" in {attempt} attempts: {what}. The next sync requests it again; if the error"
                         " persists, check proxies between here and Amplitude, and open an issue.",
                     ) from error
-                pause = growing_seconds(attempt)
                 LOGGER.info(
                     f"The file with the members of the cohort {self.job.cohort!r} is downloaded again in"
                     f" {pause:.0f} s: {what}."
@@ -1548,181 +1648,6 @@ def open_inflated(file: IO[bytes]) -> AbstractContextManager[Any]:
     zipped = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     return gzip.GzipFile(fileobj=file) if zipped else nullcontext(file)
-
-
-# -- cohorts.states: Saved states of cohort members -----------------------------------------------
-
-
-@dataclass
-class CohortStateMigration(StateMigration):
-    """Keep each cohort's `computed_at`; drop a state of any other form, so that cohorts are read again."""
-
-    config: Mapping[str, Any]
-    parameters: InitVar[Mapping[str, Any] | None] = None
-
-    def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
-        """Return whether the state has another form."""
-        return stream_state != self.migrate(stream_state)
-
-    def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the state by cohort, or an empty state."""
-        try:
-            for each in stream_state["states"]:
-                check_state_of_cohort(each)
-            return {"states": stream_state["states"]}
-        except (LookupError, TypeError, ValueError):
-            return {}
-
-
-def check_state_of_cohort(state: Mapping[str, Any]) -> None:
-    """Check that the state of a cohort has the cohort's id and a time.
-
-    Raises:
-        LookupError, TypeError, ValueError: it does not.
-    """
-    str(state["partition"]["cohort_id"])
-    epoch_of(state["cursor"]["computed_at"])
-
-
-def epoch_of(moment: str) -> int:
-    """Convert a timestamp such as `2024-01-31T05:00:00Z` to seconds since 1970."""
-    return int(datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S%z").timestamp())
-
-
-def moment_of(epoch: int) -> str:
-    """Convert seconds since 1970 to a timestamp such as `2024-01-31T05:00:00Z`."""
-    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-# -- cohorts.members: The members of cohorts: which cohorts have changed, what the month's limit leaves, and the state
-
-
-class LastChange(NamedTuple):
-    """When a cohort was last computed (None if unknown) and edited, in seconds since 1970."""
-
-    computed: int | None = None
-    edited: int = 0
-
-
-@dataclass
-class CohortMembersRetriever(Retriever):
-    """Read the members of a cohort, whose id is the slice, unless the state has them already.
-
-    The list of cohorts says when a cohort was computed and edited. A cohort that was neither since the
-    state's `computed_at` is not requested. A job computes its cohort, so its time is looked up again once
-    the file is there; a time after the job's end means that the cohort has changed again.
-    Amplitude limits the jobs of a month: the number of jobs that are left is requested first. Once they are
-    spent, a cohort that was read before stays as it is, with a warning. One that was never read ends the
-    stream with an error: a full refresh would delete its members. A cohort that fails fails alone.
-
-    The CDK's AsyncRetriever is not used, because it does not look at the list before it creates a job, has
-    no quota, does not verify a file on disk, and does not notice a gzip that urllib3 inflates only in part.
-
-    Raises:
-        AirbyteTracedException: see `CohortApi` and `CohortFile`; config_error, once, the month's jobs are
-            spent, and cohorts are left that were never read.
-    """
-
-    requester: HttpRequester
-    cursor: ConcurrentPerPartitionCursor
-    name: str
-    config: Mapping[str, Any]
-    parameters: InitVar[Mapping[str, Any] | None] = None
-
-    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:
-        self.requester = with_daily_budget(self.requester, self.name, parameters)
-        self.requester.stream_response = True
-        self._api = CohortApi(self.requester, self.name, self.config)
-        self._lock = threading.Lock()
-        self._cohorts: dict[str, LastChange] | None = None
-        self._requests_left, self._resets_on = sys.maxsize, ""
-        self._refused = False
-
-    def read_records(
-        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
-    ) -> Iterator[StreamData]:
-        """Yield the members of the slice's cohort, if they have changed."""
-        assert stream_slice is not None
-        cohort, since = str(stream_slice["cohort_id"]), epoch_of(stream_slice["start_time"])
-        computed, edited = self._last_change_of(cohort)
-        if computed is not None and max(computed, edited) <= since:
-            LOGGER.info(f"{self.name}: the cohort {cohort!r} has not changed since it was read.")
-            self._observe(stream_slice, since)
-            return
-        if not self._spend_request(cohort, is_new=moment_of(since) == BEGINNING_OF_DATA):
-            return
-        job = self._api.create_job(cohort)
-        completed = self._api.wait_for(job)
-        computed_by_job = self._read_cohorts().get(cohort, LastChange()).computed
-        if computed_by_job is not None and computed_by_job <= completed:
-            computed = computed_by_job
-        elif not computed:
-            computed = job.created
-        for member in CohortFile(self._api, job).read_members():
-            yield {"cohort_id": cohort, **member, "computed_at": moment_of(computed)}
-        self._observe(stream_slice, max(computed, edited))
-
-    def _last_change_of(self, cohort: str) -> LastChange:
-        """Look a cohort up in the list, which the first slice requests together with the quota."""
-        with self._lock:
-            if self._cohorts is None:
-                self._cohorts = self._read_cohorts()
-                self._requests_left, self._resets_on = self._read_usage()
-        return self._cohorts.get(cohort, LastChange())
-
-    def _observe(self, stream_slice: StreamSlice, epoch: int) -> None:
-        """Move the state of the slice's cohort, even if the cohort does not have members."""
-        moved = {"computed_at": moment_of(epoch)}
-        self.cursor.observe(Record(moved, self.name, associated_slice=stream_slice))
-
-    def _read_cohorts(self) -> dict[str, LastChange]:
-        """Request when each cohort last changed; empty if the response does not tell."""
-        try:
-            return {
-                row["id"]: LastChange(
-                    row["lastComputed"] and int(row["lastComputed"]), int(row["lastMod"])
-                )
-                for row in self._api.get_json("3/cohorts")["cohorts"]
-            }
-        except (ValueError, LookupError, TypeError):
-            return {}
-
-    def _read_usage(self) -> tuple[int, str]:
-        """Request how many jobs are left of this month's, and when their number is reset, if known."""
-        try:
-            usage = self._api.get_json("3/cohorts/usage")
-            usage = usage.get("rest_download", usage)
-            used = usage["usage"] if "usage" in usage else usage["count"]
-            return int(usage["limit"]) - int(used), str(usage.get("resets_at") or "")
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return sys.maxsize, ""
-
-    def _spend_request(self, cohort: str, is_new: bool) -> bool:
-        """Take one of the jobs that are left of this month's; False, with a warning, if there is none.
-
-        Raises:
-            AirbyteTracedException: config_error, there is none for a new cohort; once for all of them, and
-                the warnings name the others.
-        """
-        with self._lock:
-            self._requests_left -= 1
-            if self._requests_left >= 0:
-                return True
-            is_first, self._refused = is_new and not self._refused, is_new or self._refused
-        resets = f"on {self._resets_on}" if self._resets_on else "at the start of the next month"
-        LOGGER.warning(
-            f"{self.name}: the members of the cohort {cohort!r} were not read, because Amplitude's limit"
-            f" of cohort requests for this month is reached. It is reset {resets}; a sync after that"
-            " reads them. Take ids out of `cohort_ids`, or sync less often."
-        )
-        if is_first:
-            raise config_error(
-                f"Amplitude's limit of cohort requests for this month is reached, and {self.name} has never"
-                f" read the cohort {cohort!r}, or others that the log names. The limit is reset {resets}; a"
-                " sync after that reads them. Take ids out of `cohort_ids`, or sync less often.",
-                self.name,
-            )
-        return False
 
 
 # -- lists: Lists: a record for each row ----------------------------------------------------------
@@ -1840,6 +1765,257 @@ def epoch_seconds(value: Any) -> int | None:
     while seconds > MAX_EPOCH_SECONDS:
         seconds //= 1000
     return seconds
+
+
+# -- cohorts.states: Saved states of cohort members -----------------------------------------------
+
+
+@dataclass
+class CohortStateMigration(StateMigration):
+    """Keep each cohort's `computed_at`, rewritten as `2024-01-31T05:00:00Z`, and not later than now.
+
+    A state of the CDK's own that knows no cohort is no state. What cannot be read is kept under `unreadable`.
+    """
+
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def should_migrate(self, stream_state: Mapping[str, Any]) -> bool:
+        """Return whether the state has another form."""
+        return stream_state != self.migrate(stream_state)
+
+    def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the state by cohort, or an empty state."""
+        if all(key.startswith("__ab_") for key in stream_state):
+            return {}
+        try:
+            if unreadable := (stream_state.get("parent_state") or {}).get("unreadable"):
+                return unreadable_state(unreadable)
+            return {"states": [state_of_cohort(each) for each in stream_state["states"]]}
+        except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
+            return unreadable_state(stream_state)
+
+
+def unreadable_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state of partitions that keeps one that cannot be read, where the CDK's cursor keeps it."""
+    return {"states": [], "parent_state": {"unreadable": dict(state)}}
+
+
+def state_of_cohort(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a cohort in the saved form.
+
+    Raises:
+        LookupError, TypeError, ValueError, OverflowError: it does not have the cohort's id and a time.
+    """
+    cohort, computed = (
+        state["partition"]["cohort_id"],
+        epoch_seconds(state["cursor"]["computed_at"]),
+    )
+    if computed is None or not isinstance(cohort, str):
+        raise ValueError("not the state of a cohort")
+    moment = moment_of(max(0, min(computed, int(time.time()))))
+    return {"partition": {"cohort_id": cohort}, "cursor": {"computed_at": moment}}
+
+
+def epoch_of(moment: str) -> int:
+    """Convert a timestamp such as `2024-01-31T05:00:00Z` to seconds since 1970."""
+    return int(datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S%z").timestamp())
+
+
+def moment_of(epoch: int) -> str:
+    """Convert seconds since 1970 to a timestamp such as `2024-01-31T05:00:00Z`."""
+    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# -- cohorts.members: The members of cohorts: which cohorts have changed, what the month's limit leaves, and the state
+
+
+class LastChange(NamedTuple):
+    """When a cohort was last computed (None if unknown) and edited, in seconds since 1970."""
+
+    computed: int | None = None
+    edited: int = 0
+
+
+def last_change_of(row: Mapping[str, Any]) -> LastChange:
+    """Return when a cohort of the list last changed, by its times in any form that `epoch_seconds` knows.
+
+    Raises:
+        ValueError, OverflowError: one of them is not a time.
+    """
+    computed, edited = (
+        None if row.get(field) is None else epoch_seconds(row[field])
+        for field in ("lastComputed", "lastMod")
+    )
+    return LastChange(computed, edited or 0)
+
+
+@dataclass
+class CohortMembersRetriever(Retriever):
+    """Read the members of a cohort, whose id is the slice, unless the state has them already.
+
+    The list of cohorts says when a cohort was computed and edited. A cohort that was neither since the
+    state's `computed_at` is not requested. A job computes its cohort, so its time is looked up again once
+    the file is there; a time after the job's end means that the cohort has changed again.
+    Amplitude limits the jobs of a month: the number of jobs that are left is requested first. Once they are
+    spent, a cohort that was read before stays as it is, with a warning. One that was never read ends the
+    stream with an error: a full refresh would delete its members. A cohort that fails fails alone.
+
+    There is a state after each cohort, read or failed: a request that is spent is not spent again, and no
+    wait for a cohort adds to that for the one before.
+
+    The CDK's AsyncRetriever is not used, because it does not look at the list before it creates a job, has
+    no quota, does not verify a file on disk, and does not notice a gzip that urllib3 inflates only in part.
+
+    Raises:
+        AirbyteTracedException: see `CohortApi` and `CohortFile`; config_error, once, the month's jobs are
+            spent, and cohorts are left that were never read.
+    """
+
+    requester: HttpRequester
+    cursor: ConcurrentPerPartitionCursor
+    name: str
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any] | None] = None
+
+    def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:
+        self.requester = with_daily_budget(self.requester, self.name, parameters)
+        self.requester.stream_response = True
+        handler = OnceErrorHandler(parameters={}, config=self.config, name=self.name)
+        once = replace(self.requester, error_handler=handler, parameters=parameters or {})
+        self._api = CohortApi(self.requester, once, self.name, self.config)
+        self._readable = "unreadable" not in (self.cursor.state.get("parent_state") or {})
+        # The CDK emits the state of a stream with partitions once in ten minutes: this says when it may.
+        self.cursor._throttle_state_message = time.time  # type: ignore[method-assign]
+        self._lock = threading.Lock()
+        self._cohorts: dict[str, LastChange] | None = None
+        self._requests_left, self._resets_on = sys.maxsize, ""
+        self._refused = False
+        self._is_listed = True
+        self._untold: set[str] = set()
+
+    def read_records(
+        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+    ) -> Iterator[StreamData]:
+        """Yield the members of the slice's cohort, if they have changed."""
+        assert stream_slice is not None
+        if not self._readable:
+            raise UnreadableStateError(self.name)
+        try:
+            yield from self._read_cohort(stream_slice)
+        except AirbyteTracedException:
+            with self.cursor._lock:
+                self.cursor._emit_state_message(throttle=False)
+            raise
+
+    def _read_cohort(self, stream_slice: StreamSlice) -> Iterator[StreamData]:
+        cohort, since = str(stream_slice["cohort_id"]), epoch_of(stream_slice["start_time"])
+        computed, edited = self._last_change_of(cohort)
+        if computed is not None and max(computed, edited) <= since:
+            LOGGER.info(f"{self.name}: the cohort {cohort!r} has not changed since it was read.")
+            self._observe(stream_slice, since)
+            return
+        if not self._spend_request(cohort, is_new=moment_of(since) == BEGINNING_OF_DATA):
+            return
+        job = self._api.create_job(cohort)
+        completed = self._api.wait_for(job)
+        computed_by_job = self._read_cohorts().get(cohort, LastChange()).computed
+        if computed_by_job is not None and computed_by_job <= completed:
+            computed = computed_by_job
+        elif not computed:
+            computed = job.created
+        for member in CohortFile(self._api, job).read_members():
+            yield {"cohort_id": cohort, **member, "computed_at": moment_of(computed)}
+        self._observe(stream_slice, max(computed, edited))
+
+    def _last_change_of(self, cohort: str) -> LastChange:
+        """Look a cohort up in the list, which the first slice requests together with the quota."""
+        with self._lock:
+            if self._cohorts is None:
+                self._cohorts = self._read_cohorts()
+                self._requests_left, self._resets_on = self._read_usage()
+        return self._cohorts.get(cohort, LastChange())
+
+    def _observe(self, stream_slice: StreamSlice, epoch: int) -> None:
+        """Move the state of the slice's cohort, even if the cohort does not have members."""
+        moved = {"computed_at": moment_of(epoch)}
+        self.cursor.observe(Record(moved, self.name, associated_slice=stream_slice))
+
+    def _read_cohorts(self) -> dict[str, LastChange]:
+        """Request when each cohort last changed; without those of which the response does not tell.
+
+        A warning names them. A list that could not be read is not requested again.
+        """
+        if not self._is_listed:
+            return {}
+        try:
+            rows = [row for row in self._api.get_json("3/cohorts")["cohorts"] if "id" in row]
+        except (UnansweredError, LookupError, TypeError) as error:
+            self._is_listed = False
+            why = str(error) if isinstance(error, UnansweredError) else "it is not a list"
+            LOGGER.warning(
+                f"{self.name}: the list of cohorts could not be read ({why}), so this sync requests every"
+                " cohort of `cohort_ids`, whether it has changed or not."
+            )
+            return {}
+        cohorts = {}
+        for row in rows:
+            try:
+                cohorts[row["id"]] = last_change_of(row)
+            except (ValueError, OverflowError, TypeError, AttributeError):
+                self._warn_of_row(row["id"])
+        return cohorts
+
+    def _warn_of_row(self, cohort: Any) -> None:
+        """Warn once of a cohort of `cohort_ids` whose row in the list has times that cannot be read."""
+        if cohort in self.config["cohort_ids"] and cohort not in self._untold:
+            self._untold.add(cohort)
+            LOGGER.warning(
+                f"{self.name}: the list of cohorts has a time of the cohort {cohort!r} that cannot be read,"
+                " so each sync requests it, whether it has changed or not."
+            )
+
+    def _read_usage(self) -> tuple[int, str]:
+        """Request how many jobs are left of this month's, and when their number is reset, if known."""
+        try:
+            usage = self._api.get_json("3/cohorts/usage")
+            usage = usage.get("rest_download", usage)
+            used = usage["usage"] if "usage" in usage else usage["count"]
+            return int(usage["limit"]) - int(used), str(usage.get("resets_at") or "")
+        except (UnansweredError, ValueError, LookupError, TypeError, AttributeError) as error:
+            why = str(error) if isinstance(error, UnansweredError) else "it is not a number"
+            LOGGER.warning(
+                f"{self.name}: the number of cohort requests that are left of this month's could not be read"
+                f" ({why}), so this sync does not spare any."
+            )
+            return sys.maxsize, ""
+
+    def _spend_request(self, cohort: str, is_new: bool) -> bool:
+        """Take one of the jobs that are left of this month's; False, with a warning, if there is none.
+
+        Raises:
+            AirbyteTracedException: config_error, there is none for a new cohort; once for all of them, and
+                the warnings name the others.
+        """
+        with self._lock:
+            self._requests_left -= 1
+            if self._requests_left >= 0:
+                return True
+            is_first, self._refused = is_new and not self._refused, is_new or self._refused
+        resets = f"on {self._resets_on}" if self._resets_on else "at the start of the next month"
+        LOGGER.warning(
+            f"{self.name}: the members of the cohort {cohort!r} were not read, because Amplitude's limit"
+            f" of cohort requests for this month is reached. It is reset {resets}; a sync after that"
+            " reads them. Take ids out of `cohort_ids`, or sync less often."
+        )
+        if is_first:
+            raise config_error(
+                f"Amplitude's limit of cohort requests for this month is reached, and {self.name} has never"
+                f" read the cohort {cohort!r}, or others that the log names. The limit is reset {resets}; a"
+                " sync after that reads them. Take ids out of `cohort_ids`, or sync less often.",
+                self.name,
+            )
+        return False
 
 
 # -- dashboards.segmentations: The option `segmentations`: one slice per query --------------------

@@ -1,5 +1,6 @@
 """Cohort members by change: which cohorts a sync asks for, and what the state knows of each."""
 
+import json
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -10,7 +11,7 @@ from emulator import Emulator, Fault, cohorts
 from emulator.limits import COHORT_DOWNLOADS, Budget
 from emulator.messages import Request, Response
 from unit_tests.conftest import NOW, Clock, Run, Sync
-from unit_tests.support.protocol import Output, config_for
+from unit_tests.support.protocol import Output, config_for, state_of
 
 FIRST, SECOND = "p81xq0z", "zz7a1b2"
 MEMBERS = ("cohort_members",)
@@ -122,11 +123,9 @@ def test_where_to_ask_for_a_cohort_computes_nothing_its_times_are_enough(
     [
         {"__ab_no_cursor_state_message": True},
         {"__ab_full_refresh_sync_complete": True},
-        {"states": [{"partition": {"cohort_id": FIRST}, "cursor": {"computed_at": "soon"}}]},
-        {"states": "none"},
     ],
 )
-def test_a_state_of_another_form_has_all_cohorts_read(
+def test_a_state_of_the_cdks_own_has_all_cohorts_read(
     sync: Sync, config: dict[str, Any], amplitude: Emulator, state: dict[str, Any]
 ) -> None:
     descriptor = {"name": "cohort_members"}
@@ -136,6 +135,153 @@ def test_a_state_of_another_form_has_all_cohorts_read(
 
     assert output.error is None
     assert jobs(amplitude) == {FIRST: 1, SECOND: 1}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"states": [{"partition": {"cohort_id": FIRST}, "cursor": {"computed_at": "soon"}}]},
+        {"states": [{"partition": {}, "cursor": {"computed_at": "2024-01-03T12:00:00Z"}}]},
+        {"states": "none"},
+        {"computed_at": "2024-01-03T12:00:00Z"},
+    ],
+)
+def test_a_state_that_cannot_be_read_fails_the_stream_by_name_at_each_sync_and_no_other(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, state: dict[str, Any]
+) -> None:
+    saved = state_of("cohort_members", **state)
+    for _ in range(2):
+        output = sync(config, ("cohort_members", "cohorts"), saved)
+
+        assert any("The saved state of cohort_members" in e["message"] for e in output.errors)
+        assert output.records("cohort_members") == []
+        assert output.records("cohorts")
+        saved = output.state or saved
+    assert not jobs(amplitude)
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "2024-01-05T05:00:00+00:00",
+        "2024-01-04T12:00:00.000000Z",
+        "2024-01-04 12:00:00",
+        1_704_369_600,
+        "1704369600000",
+        "2031-01-01T00:00:00Z",
+    ],
+)
+def test_a_saved_time_of_any_form_is_rewritten_and_one_to_come_is_now(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock, saved: Any
+) -> None:
+    states = [
+        {"partition": {"cohort_id": cohort}, "cursor": {"computed_at": saved}}
+        for cohort in (FIRST, SECOND)
+    ]
+    clock.set(NOW + timedelta(days=3))
+    output = sync(config, MEMBERS, state_of("cohort_members", states=states))
+
+    assert output.error is None
+    assert not jobs(amplitude)
+    moments = {s["cursor"]["computed_at"] for s in output.states("cohort_members")[-1]["states"]}
+    assert moments <= {"2024-01-05T05:00:00Z", "2024-01-04T12:00:00Z", "2024-01-06T12:30:00Z"}
+    assert len(moments) == 1
+
+
+@pytest.mark.parametrize(
+    "third",
+    [
+        {"lastComputed": 1_700_000_000, "lastMod": None},
+        {"lastComputed": 1_700_000_000},
+        {"lastComputed": "soon", "lastMod": 1},
+        {},
+        None,
+        7,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("unit", [1, 1_000])
+def test_a_row_of_the_list_in_any_form_has_no_other_cohort_asked_for_again(
+    sync: Sync,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    clock: Clock,
+    third: Any,
+    unit: int,
+) -> None:
+    times = {"lastComputed": 1_700_000_000 * unit, "lastMod": 1_700_000_000 * unit}
+    row = {"id": "k3v9t2a", **third} if isinstance(third, dict) else {"id": third}
+    rows = [row, *({"id": cohort, **times} for cohort in (FIRST, SECOND))]
+    body = json.dumps({"cohorts": rows}).encode()
+    amplitude.faults = [Fault(path="/api/3/cohorts", status=200, body=body, times=None)]
+    first = sync(config, MEMBERS, [])
+    jobs(amplitude)
+    clock.set(NOW + timedelta(hours=1))
+    second = sync(config, MEMBERS, first.state)
+
+    assert first.error is second.error is None
+    assert not jobs(amplitude)
+
+
+def test_a_cohort_whose_times_cannot_be_read_is_read_again_with_a_warning_that_names_it(
+    sync: Sync, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    rows = [
+        {"id": FIRST, "lastComputed": 1_700_000_000, "lastMod": "soon"},
+        {"id": SECOND, "lastComputed": 1_700_000_000, "lastMod": 1_700_000_000},
+    ]
+    body = json.dumps({"cohorts": rows}).encode()
+    amplitude.faults = [Fault(path="/api/3/cohorts", status=200, body=body, times=None)]
+    first = sync(config, MEMBERS, [])
+    jobs(amplitude)
+    clock.set(NOW + timedelta(hours=1))
+    second = sync(config, MEMBERS, first.state)
+
+    assert jobs(amplitude) == {FIRST: 1}
+    (warning,) = [log for log in second.logs if "that cannot be read" in log]
+    assert repr(FIRST) in warning
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(500, b""), (403, b"<html>"), (429, b'{"error": {"message": "Exceeded hourly rate limit"}}')],
+)
+def test_what_need_not_be_answered_is_asked_once_without_a_wait_and_with_a_warning(
+    sync: Sync,
+    config: dict[str, Any],
+    amplitude: Emulator,
+    clock: Clock,
+    status: int,
+    body: bytes,
+) -> None:
+    for path in ("/api/3/cohorts", "/api/3/cohorts/usage"):
+        amplitude.faults.append(Fault(path=path, status=status, body=body, times=None))
+    output = sync(config, MEMBERS, [])
+
+    asked = Counter(request.path for request in amplitude.requests)
+    assert output.error is None
+    assert asked["/api/3/cohorts"] == asked["/api/3/cohorts/usage"] == 1
+    assert max(clock.slept) < 10
+    (of_list,) = [log for log in output.logs if "the list of cohorts could not be read" in log]
+    (of_usage,) = [log for log in output.logs if "cohort requests that are left" in log]
+    assert f"({status}" in of_list
+    assert f"({status}" in of_usage
+
+
+def test_a_state_follows_each_cohort_so_that_none_is_asked_for_again_after_a_kill(
+    sync: Sync, config: dict[str, Any]
+) -> None:
+    output = sync({**config, "cohort_ids": [FIRST, "k3v9t2a", SECOND]}, MEMBERS, [])
+
+    known = [
+        {
+            s["partition"]["cohort_id"]
+            for s in state["states"]
+            if s["cursor"]["computed_at"] > "2013"
+        }
+        for state in output.states("cohort_members")
+    ]
+    assert {1, 2, 3} <= {len(cohorts) for cohorts in known}
 
 
 def test_a_cohort_that_is_added_is_read_and_the_others_are_not(

@@ -10,10 +10,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+import yaml
+from airbyte_cdk.sources.declarative.incremental import ConcurrentPerPartitionCursor
 
 from emulator import Emulator, Fault, Project, cohorts
 from emulator.messages import Request, Response
@@ -356,6 +359,80 @@ def test_no_status_is_reported_of_a_stream_that_no_catalog_has(
 
     assert len(members(output)) == 120
     assert "job creation" not in output.text + capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body", "headers"),
+    [
+        ("/request-status/", 200, b'{"async_status": "JOB INPROGRESS"}', {}),
+        ("/request-status/", 429, error_body("Exceeded hourly rate limit"), {}),
+        ("/cohorts/request/", 429, error_body("Exceeded hourly rate limit"), {}),
+        ("/cohorts/request/", 429, b"", {"Retry-After": "86400"}),
+        ("/cohorts/request/", 503, b"", {"Retry-After": "3000"}),
+        ("/file", 429, error_body("Exceeded hourly rate limit"), {}),
+        ("/signed/", 403, b"", {}),
+    ],
+)
+def test_no_wait_for_cohorts_is_longer_than_the_metadata_promises(
+    read: Read,
+    amplitude: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    status: int,
+    body: bytes,
+    headers: dict[str, str],
+) -> None:
+    @change(amplitude, path)
+    def _(request: Request, response: Response) -> None:
+        response.status, response.body, response.headers = status, body, headers
+
+    moments = [time.time()]
+    emit = ConcurrentPerPartitionCursor._emit_state_message
+
+    def noted(cursor: Any, *arguments: Any, **more: Any) -> None:
+        moments.append(time.time())
+        emit(cursor, *arguments, **more)
+
+    monkeypatch.setattr(ConcurrentPerPartitionCursor, "_emit_state_message", noted)
+    output = read(config_for(amplitude, cohort_ids=[FIRST, SECOND, "k3v9t2a"]), "cohort_members")
+
+    metadata = yaml.safe_load(Path("metadata.yaml").read_text())
+    moments.append(time.time())
+    silences = [later - earlier for earlier, later in pairwise(moments)]
+    assert len(silences) >= 4
+    assert max(silences) < metadata["data"]["maxSecondsBetweenMessages"]
+    assert output.statuses("cohort_members")[-1] == "INCOMPLETE"
+    assert all("cohort" in error["message"] for error in output.errors)
+
+
+def test_a_limit_that_needs_longer_than_a_cohort_may_take_is_said_at_once(
+    read: Read, config: dict[str, Any], amplitude: Emulator, clock: Clock
+) -> None:
+    limit = {"Retry-After": "86400"}  # `urllib3` takes it for six hours
+    amplitude.faults.append(
+        Fault(f"/api/5/cohorts/request/{FIRST}", status=429, headers=limit, times=None)
+    )
+
+    output = read(config, "cohort_members")
+
+    (error,) = [e for e in output.errors if "would have to wait 21,600 s" in e["message"]]
+    assert error["failure_type"] == "transient_error"
+    assert max(clock.slept, default=0) < 10
+
+
+@pytest.mark.parametrize("body", [b"", error_body("Too large")])
+def test_a_cohort_that_is_too_large_is_named_with_its_options(
+    read: Read, amplitude: Emulator, body: bytes
+) -> None:
+    path = f"/api/5/cohorts/request/{FIRST}"
+    amplitude.faults.append(Fault(path, status=413, body=body, times=None))
+
+    output = read(config_for(amplitude), "cohort_members")
+
+    assert {row["cohort_id"] for row in members(output)} == {SECOND}
+    (error,) = [e for e in output.errors if f"The cohort {FIRST!r}" in e["message"]]
+    assert error["failure_type"] == "config_error"
+    assert "`cohort_member_properties`" in error["message"]
 
 
 # -- the file --------------------------------------------------------------------------------------

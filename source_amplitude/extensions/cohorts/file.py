@@ -96,14 +96,14 @@ class CohortFile:
             except (DamagedFileError, requests.RequestException) as error:
                 file.close()
                 what = str(error) if isinstance(error, DamagedFileError) else "the connection broke"
-                if attempt == FILE_ATTEMPTS:
+                pause = growing_seconds(attempt)
+                if attempt == FILE_ATTEMPTS or time.time() + pause > self.job.deadline:
                     raise self.api.error(
                         FailureType.transient_error,
                         f"The file with the members of the cohort {self.job.cohort!r} could not be downloaded"
                         f" in {attempt} attempts: {what}. The next sync requests it again; if the error"
                         " persists, check proxies between here and Amplitude, and open an issue.",
                     ) from error
-                pause = growing_seconds(attempt)
                 LOGGER.info(
                     f"The file with the members of the cohort {self.job.cohort!r} is downloaded again in"
                     f" {pause:.0f} s: {what}."

@@ -3,8 +3,9 @@
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from typing import Any, NamedTuple
 
 from airbyte_cdk.sources.declarative.incremental import ConcurrentPerPartitionCursor
@@ -12,12 +13,14 @@ from airbyte_cdk.sources.declarative.requesters import HttpRequester
 from airbyte_cdk.sources.declarative.retrievers import Retriever
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import Record, StreamSlice
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_amplitude.extensions.budget import with_daily_budget
 from source_amplitude.extensions.cohorts.file import CohortFile
-from source_amplitude.extensions.cohorts.job import CohortApi
+from source_amplitude.extensions.cohorts.job import CohortApi, OnceErrorHandler, UnansweredError
 from source_amplitude.extensions.cohorts.states import epoch_of, moment_of
-from source_amplitude.extensions.errors import config_error
+from source_amplitude.extensions.cohorts.times import epoch_seconds
+from source_amplitude.extensions.errors import UnreadableStateError, config_error
 from source_amplitude.extensions.times import BEGINNING_OF_DATA
 
 LOGGER = logging.getLogger("airbyte")
@@ -30,6 +33,19 @@ class LastChange(NamedTuple):
     edited: int = 0
 
 
+def last_change_of(row: Mapping[str, Any]) -> LastChange:
+    """Return when a cohort of the list last changed, by its times in any form that `epoch_seconds` knows.
+
+    Raises:
+        ValueError, OverflowError: one of them is not a time.
+    """
+    computed, edited = (
+        None if row.get(field) is None else epoch_seconds(row[field])
+        for field in ("lastComputed", "lastMod")
+    )
+    return LastChange(computed, edited or 0)
+
+
 @dataclass
 class CohortMembersRetriever(Retriever):
     """Read the members of a cohort, whose id is the slice, unless the state has them already.
@@ -40,6 +56,9 @@ class CohortMembersRetriever(Retriever):
     Amplitude limits the jobs of a month: the number of jobs that are left is requested first. Once they are
     spent, a cohort that was read before stays as it is, with a warning. One that was never read ends the
     stream with an error: a full refresh would delete its members. A cohort that fails fails alone.
+
+    There is a state after each cohort, read or failed: a request that is spent is not spent again, and no
+    wait for a cohort adds to that for the one before.
 
     The CDK's AsyncRetriever is not used, because it does not look at the list before it creates a job, has
     no quota, does not verify a file on disk, and does not notice a gzip that urllib3 inflates only in part.
@@ -58,17 +77,34 @@ class CohortMembersRetriever(Retriever):
     def __post_init__(self, parameters: Mapping[str, Any] | None) -> None:
         self.requester = with_daily_budget(self.requester, self.name, parameters)
         self.requester.stream_response = True
-        self._api = CohortApi(self.requester, self.name, self.config)
+        handler = OnceErrorHandler(parameters={}, config=self.config, name=self.name)
+        once = replace(self.requester, error_handler=handler, parameters=parameters or {})
+        self._api = CohortApi(self.requester, once, self.name, self.config)
+        self._readable = "unreadable" not in (self.cursor.state.get("parent_state") or {})
+        # The CDK emits the state of a stream with partitions once in ten minutes: this says when it may.
+        self.cursor._throttle_state_message = time.time  # type: ignore[method-assign]
         self._lock = threading.Lock()
         self._cohorts: dict[str, LastChange] | None = None
         self._requests_left, self._resets_on = sys.maxsize, ""
         self._refused = False
+        self._is_listed = True
+        self._untold: set[str] = set()
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
     ) -> Iterator[StreamData]:
         """Yield the members of the slice's cohort, if they have changed."""
         assert stream_slice is not None
+        if not self._readable:
+            raise UnreadableStateError(self.name)
+        try:
+            yield from self._read_cohort(stream_slice)
+        except AirbyteTracedException:
+            with self.cursor._lock:
+                self.cursor._emit_state_message(throttle=False)
+            raise
+
+    def _read_cohort(self, stream_slice: StreamSlice) -> Iterator[StreamData]:
         cohort, since = str(stream_slice["cohort_id"]), epoch_of(stream_slice["start_time"])
         computed, edited = self._last_change_of(cohort)
         if computed is not None and max(computed, edited) <= since:
@@ -102,16 +138,38 @@ class CohortMembersRetriever(Retriever):
         self.cursor.observe(Record(moved, self.name, associated_slice=stream_slice))
 
     def _read_cohorts(self) -> dict[str, LastChange]:
-        """Request when each cohort last changed; empty if the response does not tell."""
-        try:
-            return {
-                row["id"]: LastChange(
-                    row["lastComputed"] and int(row["lastComputed"]), int(row["lastMod"])
-                )
-                for row in self._api.get_json("3/cohorts")["cohorts"]
-            }
-        except (ValueError, LookupError, TypeError):
+        """Request when each cohort last changed; without those of which the response does not tell.
+
+        A warning names them. A list that could not be read is not requested again.
+        """
+        if not self._is_listed:
             return {}
+        try:
+            rows = [row for row in self._api.get_json("3/cohorts")["cohorts"] if "id" in row]
+        except (UnansweredError, LookupError, TypeError) as error:
+            self._is_listed = False
+            why = str(error) if isinstance(error, UnansweredError) else "it is not a list"
+            LOGGER.warning(
+                f"{self.name}: the list of cohorts could not be read ({why}), so this sync requests every"
+                " cohort of `cohort_ids`, whether it has changed or not."
+            )
+            return {}
+        cohorts = {}
+        for row in rows:
+            try:
+                cohorts[row["id"]] = last_change_of(row)
+            except (ValueError, OverflowError, TypeError, AttributeError):
+                self._warn_of_row(row["id"])
+        return cohorts
+
+    def _warn_of_row(self, cohort: Any) -> None:
+        """Warn once of a cohort of `cohort_ids` whose row in the list has times that cannot be read."""
+        if cohort in self.config["cohort_ids"] and cohort not in self._untold:
+            self._untold.add(cohort)
+            LOGGER.warning(
+                f"{self.name}: the list of cohorts has a time of the cohort {cohort!r} that cannot be read,"
+                " so each sync requests it, whether it has changed or not."
+            )
 
     def _read_usage(self) -> tuple[int, str]:
         """Request how many jobs are left of this month's, and when their number is reset, if known."""
@@ -120,7 +178,12 @@ class CohortMembersRetriever(Retriever):
             usage = usage.get("rest_download", usage)
             used = usage["usage"] if "usage" in usage else usage["count"]
             return int(usage["limit"]) - int(used), str(usage.get("resets_at") or "")
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (UnansweredError, ValueError, LookupError, TypeError, AttributeError) as error:
+            why = str(error) if isinstance(error, UnansweredError) else "it is not a number"
+            LOGGER.warning(
+                f"{self.name}: the number of cohort requests that are left of this month's could not be read"
+                f" ({why}), so this sync does not spare any."
+            )
             return sys.maxsize, ""
 
     def _spend_request(self, cohort: str, is_new: bool) -> bool:

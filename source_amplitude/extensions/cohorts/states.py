@@ -1,5 +1,6 @@
 """Saved states of cohort members."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from datetime import datetime, timezone
@@ -7,10 +8,15 @@ from typing import Any
 
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 
+from source_amplitude.extensions.cohorts.times import epoch_seconds
+
 
 @dataclass
 class CohortStateMigration(StateMigration):
-    """Keep each cohort's `computed_at`; drop a state of any other form, so that cohorts are read again."""
+    """Keep each cohort's `computed_at`, rewritten as `2024-01-31T05:00:00Z`, and not later than now.
+
+    A state of the CDK's own that knows no cohort is no state. What cannot be read is kept under `unreadable`.
+    """
 
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any] | None] = None
@@ -21,22 +27,35 @@ class CohortStateMigration(StateMigration):
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the state by cohort, or an empty state."""
-        try:
-            for each in stream_state["states"]:
-                check_state_of_cohort(each)
-            return {"states": stream_state["states"]}
-        except (LookupError, TypeError, ValueError):
+        if all(key.startswith("__ab_") for key in stream_state):
             return {}
+        try:
+            if unreadable := (stream_state.get("parent_state") or {}).get("unreadable"):
+                return unreadable_state(unreadable)
+            return {"states": [state_of_cohort(each) for each in stream_state["states"]]}
+        except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
+            return unreadable_state(stream_state)
 
 
-def check_state_of_cohort(state: Mapping[str, Any]) -> None:
-    """Check that the state of a cohort has the cohort's id and a time.
+def unreadable_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state of partitions that keeps one that cannot be read, where the CDK's cursor keeps it."""
+    return {"states": [], "parent_state": {"unreadable": dict(state)}}
+
+
+def state_of_cohort(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a cohort in the saved form.
 
     Raises:
-        LookupError, TypeError, ValueError: it does not.
+        LookupError, TypeError, ValueError, OverflowError: it does not have the cohort's id and a time.
     """
-    str(state["partition"]["cohort_id"])
-    epoch_of(state["cursor"]["computed_at"])
+    cohort, computed = (
+        state["partition"]["cohort_id"],
+        epoch_seconds(state["cursor"]["computed_at"]),
+    )
+    if computed is None or not isinstance(cohort, str):
+        raise ValueError("not the state of a cohort")
+    moment = moment_of(max(0, min(computed, int(time.time()))))
+    return {"partition": {"cohort_id": cohort}, "cursor": {"computed_at": moment}}
 
 
 def epoch_of(moment: str) -> int:
