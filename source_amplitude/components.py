@@ -84,14 +84,14 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-# -- times: The times that two APIs or more have: their forms, and today --------------------------
+# -- times: Times that two APIs or more share: their forms, and today -----------------------------
 
 
 DAY = timedelta(days=1)
 
 
 def today_of(config: Mapping[str, Any]) -> str:
-    """The day that has begun in the project's time zone."""
+    """Return the current day in the project's time zone, as `YYYY-MM-DD`."""
     return str(datetime.now(pytz.timezone(config.get("project_timezone") or "UTC")).date())
 
 
@@ -107,10 +107,10 @@ _TIMESTAMP = re.compile(
 
 
 def rfc3339(value: Any) -> Any:
-    """Turn a time of the export into RFC 3339 with six decimals and the offset `+00:00`.
+    """Turn a time of the export into RFC 3339, with six decimals and the offset `+00:00`.
 
-    The export's times are UTC and have no zone; one with an offset is moved to UTC, and a date is
-    its midnight. What is not a time comes back as it is.
+    A time without a zone is UTC, a time with an offset is converted to UTC, and a date becomes its midnight.
+    Any other value is returned unchanged.
     """
     if not isinstance(value, str):
         return value
@@ -250,39 +250,44 @@ def guard(response: requests.Response, *_: Any, **__: Any) -> requests.Response:
     return bounded
 
 
-# -- budget: The rate limit of the dashboards, which counts days ----------------------------------
+# -- budget: The rate limit of the dashboards, which counts the days of a request -----------------
 
 
 LOGGER = logging.getLogger("airbyte")
 
 NAMED_WAIT_SECONDS = 10
-"""Shorter waits are not worth a line in the log."""
+"""Waits of at least this long are logged."""
 
 
 class DailyBudget(APIBudget):
-    """The manifest's budget for one stream: a weight is the cost of a day, and waits are in the log.
+    """The manifest's API budget, applied to one stream.
 
-    The CDK knows one weight for all requests of a kind, and waits without a word.
+    A policy's weight is the cost of one day, multiplied here by the days of the request, as Amplitude does:
+    the CDK has one weight for all requests of a kind. Waits of ten seconds or more are logged; the CDK logs
+    its own waits at debug level only.
 
     See: https://amplitude.com/docs/apis/analytics/dashboard-rest#rate-limits
     """
 
     def __init__(self, budget: APIBudget, name: str) -> None:
-        """Share `budget` with the other streams."""
+        """Spend from `budget`, which all streams share, and name the stream in the log."""
+        # This object has no policies of its own: each call is counted by one of `budget`.
         super().__init__(policies=[])
         self._budget, self._name = budget, name
 
     def acquire_call(self, request: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Return once the budget has room for the request.
+        """Wait until the budget allows the request, and count its cost.
 
         Raises:
-            CallRateLimitHit: it has none, and the caller does not `block`, or for less than it takes.
+            CallRateLimitHit: the request must wait, and the caller does not `block`, or waits for less
+                than that; `timeout` is in seconds.
         """
         policy = self._budget.get_matching_policy(request)
         if not isinstance(policy, BaseCallRatePolicy):
             self._budget.acquire_call(request, block, timeout)
             return
         cost = policy.get_weight(request) * days_of(request)
+        # Ask again after a wait: another stream may have taken what became free.
         while True:
             try:
                 policy.try_acquire(request, weight=cost)
@@ -292,20 +297,19 @@ class DailyBudget(APIBudget):
                     raise
                 if seconds >= NAMED_WAIT_SECONDS:
                     LOGGER.info(
-                        f"{self._name} waits {seconds:.0f} s: until then Amplitude would refuse its next"
-                        " request."
+                        f"{self._name}: waiting {seconds:.0f} s to stay within Amplitude's rate limit."
                     )
                 time.sleep(max(seconds, 0))
             else:
                 return
 
     def update_from_response(self, request: Any, response: Any) -> None:
-        """Tell the budget what Amplitude says of it."""
+        """Pass a response on to the shared budget."""
         self._budget.update_from_response(request, response)
 
 
 def days_of(request: requests.PreparedRequest) -> int:
-    """The days that a request asks for, from `start` to `end`; 1 if it names none."""
+    """Return the number of days from `start` to `end` of a request; 1 if it does not have both."""
     query = parse_qs(urlsplit(request.url or "").query)
     try:
         days = [query[name][0] for name in ("start", "end")]
@@ -318,7 +322,7 @@ def days_of(request: requests.PreparedRequest) -> int:
 def with_daily_budget(
     requester: Requester, name: str, parameters: Mapping[str, Any] | None
 ) -> HttpRequester:
-    """The requester of the stream `name` with a budget by days."""
+    """Return the requester with a `DailyBudget` for the stream `name`."""
     assert isinstance(requester, HttpRequester)
     budget = DailyBudget(requester.api_budget or APIBudget(policies=[]), name)
     return replace(requester, api_budget=budget, parameters=parameters or {})
@@ -326,10 +330,11 @@ def with_daily_budget(
 
 @dataclass
 class BudgetRetriever(SimpleRetriever):
-    """Read as the CDK does, with a budget by days."""
+    """The CDK's retriever, with a budget that counts days and logs its waits."""
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
+        # The manifest can declare a budget, but not the class of it.
         self.requester = with_daily_budget(self.requester, self.name, parameters)
 
 
@@ -599,7 +604,7 @@ class UnreadableStateError(AirbyteTracedException):
         )
 
 
-# -- responses: What a response says of itself: Amplitude's message, its limit, its time ----------
+# -- responses: Facts in a response: Amplitude's error message, the rate limit that it names, the time
 
 
 HOUR_SECONDS = 3600
@@ -618,7 +623,7 @@ def rate_limit(message: str) -> tuple[float, str]:
 
 
 def date_of(response: requests.Response) -> datetime | None:
-    """When a response was sent, by Amplitude's clock; None where it does not say."""
+    """Return when a response was sent, by Amplitude's clock; None if its header does not say."""
     try:
         moment = parsedate_to_datetime(response.headers["Date"])
     except (LookupError, ValueError, TypeError):
@@ -628,7 +633,7 @@ def date_of(response: requests.Response) -> datetime | None:
 
 
 def error_message(response: requests.Response) -> str:
-    """Amplitude's own words in an error response, or nothing when there are none."""
+    """Return Amplitude's message in an error response; an empty string if it has none."""
     try:
         return message_in(response.json())
     except (ValueError, RecursionError):
@@ -636,10 +641,10 @@ def error_message(response: requests.Response) -> str:
 
 
 def message_in(body: Any) -> str:
-    """The words of an error's envelope: `message (details)`, or nothing.
+    """Return the message in the JSON of an error, as `message (details)`; an empty string if it has none.
 
-    The taxonomy has `errors: [{message}]` where all others have
-    `error: {message, metadata: {details}}`.
+    The taxonomy API has `errors: [{message}]`, and the others `error: {message, metadata: {details}}` or
+    `error: message`.
     """
     try:
         error = body.get("error") or body["errors"][0]
@@ -652,11 +657,11 @@ def message_in(body: Any) -> str:
 
 
 QUOTABLE = re.compile(r"(?!.*[\w-]{32})[\w .,:;()'/%+-]{1,300}", re.ASCII)
-"""Words of an error that a message may quote: a short sentence, without an address, a key or a record."""
+"""Messages that may be quoted: short sentences that cannot contain an address, a key or a record."""
 
 
 def refuses_keys(response: requests.Response) -> bool:
-    """Whether a response is about the keys, and not about what was asked for."""
+    """Return whether a response rejects the keys, and not what was requested."""
     about_keys = mentions_keys(error_message(response))
     return response.status_code == 401 or (response.status_code == 403 and about_keys)
 

@@ -172,7 +172,7 @@ class Reader(DataSourceReader):
             raise RuntimeError(error.message) from None
         except Exception as error:
             raise RuntimeError(
-                f"The connector failed with {type(error).__name__}; open an issue if it stays."
+                f"The connector failed with {type(error).__name__}. If the error persists, open an issue."
             ) from None
 
     def _records(self, partition: InputPartition) -> Iterator[list[Mapping[str, Any]]]:

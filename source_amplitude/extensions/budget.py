@@ -1,4 +1,4 @@
-"""The rate limit of the dashboards, which counts days."""
+"""The rate limit of the dashboards, which counts the days of a request."""
 
 import logging
 import time
@@ -16,33 +16,38 @@ from airbyte_cdk.sources.streams.call_rate import APIBudget, BaseCallRatePolicy,
 LOGGER = logging.getLogger("airbyte")
 
 NAMED_WAIT_SECONDS = 10
-"""Shorter waits are not worth a line in the log."""
+"""Waits of at least this long are logged."""
 
 
 class DailyBudget(APIBudget):
-    """The manifest's budget for one stream: a weight is the cost of a day, and waits are in the log.
+    """The manifest's API budget, applied to one stream.
 
-    The CDK knows one weight for all requests of a kind, and waits without a word.
+    A policy's weight is the cost of one day, multiplied here by the days of the request, as Amplitude does:
+    the CDK has one weight for all requests of a kind. Waits of ten seconds or more are logged; the CDK logs
+    its own waits at debug level only.
 
     See: https://amplitude.com/docs/apis/analytics/dashboard-rest#rate-limits
     """
 
     def __init__(self, budget: APIBudget, name: str) -> None:
-        """Share `budget` with the other streams."""
+        """Spend from `budget`, which all streams share, and name the stream in the log."""
+        # This object has no policies of its own: each call is counted by one of `budget`.
         super().__init__(policies=[])
         self._budget, self._name = budget, name
 
     def acquire_call(self, request: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Return once the budget has room for the request.
+        """Wait until the budget allows the request, and count its cost.
 
         Raises:
-            CallRateLimitHit: it has none, and the caller does not `block`, or for less than it takes.
+            CallRateLimitHit: the request must wait, and the caller does not `block`, or waits for less
+                than that; `timeout` is in seconds.
         """
         policy = self._budget.get_matching_policy(request)
         if not isinstance(policy, BaseCallRatePolicy):
             self._budget.acquire_call(request, block, timeout)
             return
         cost = policy.get_weight(request) * days_of(request)
+        # Ask again after a wait: another stream may have taken what became free.
         while True:
             try:
                 policy.try_acquire(request, weight=cost)
@@ -52,20 +57,19 @@ class DailyBudget(APIBudget):
                     raise
                 if seconds >= NAMED_WAIT_SECONDS:
                     LOGGER.info(
-                        f"{self._name} waits {seconds:.0f} s: until then Amplitude would refuse its next"
-                        " request."
+                        f"{self._name}: waiting {seconds:.0f} s to stay within Amplitude's rate limit."
                     )
                 time.sleep(max(seconds, 0))
             else:
                 return
 
     def update_from_response(self, request: Any, response: Any) -> None:
-        """Tell the budget what Amplitude says of it."""
+        """Pass a response on to the shared budget."""
         self._budget.update_from_response(request, response)
 
 
 def days_of(request: requests.PreparedRequest) -> int:
-    """The days that a request asks for, from `start` to `end`; 1 if it names none."""
+    """Return the number of days from `start` to `end` of a request; 1 if it does not have both."""
     query = parse_qs(urlsplit(request.url or "").query)
     try:
         days = [query[name][0] for name in ("start", "end")]
@@ -78,7 +82,7 @@ def days_of(request: requests.PreparedRequest) -> int:
 def with_daily_budget(
     requester: Requester, name: str, parameters: Mapping[str, Any] | None
 ) -> HttpRequester:
-    """The requester of the stream `name` with a budget by days."""
+    """Return the requester with a `DailyBudget` for the stream `name`."""
     assert isinstance(requester, HttpRequester)
     budget = DailyBudget(requester.api_budget or APIBudget(policies=[]), name)
     return replace(requester, api_budget=budget, parameters=parameters or {})
@@ -86,8 +90,9 @@ def with_daily_budget(
 
 @dataclass
 class BudgetRetriever(SimpleRetriever):
-    """Read as the CDK does, with a budget by days."""
+    """The CDK's retriever, with a budget that counts days and logs its waits."""
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         super().__post_init__(parameters)
+        # The manifest can declare a budget, but not the class of it.
         self.requester = with_daily_budget(self.requester, self.name, parameters)

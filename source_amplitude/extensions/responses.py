@@ -1,4 +1,4 @@
-"""What a response says of itself: Amplitude's message, its limit, its time."""
+"""Facts in a response: Amplitude's error message, the rate limit that it names, the time."""
 
 import re
 from datetime import datetime, timezone
@@ -23,7 +23,7 @@ def rate_limit(message: str) -> tuple[float, str]:
 
 
 def date_of(response: requests.Response) -> datetime | None:
-    """When a response was sent, by Amplitude's clock; None where it does not say."""
+    """Return when a response was sent, by Amplitude's clock; None if its header does not say."""
     try:
         moment = parsedate_to_datetime(response.headers["Date"])
     except (LookupError, ValueError, TypeError):
@@ -33,7 +33,7 @@ def date_of(response: requests.Response) -> datetime | None:
 
 
 def error_message(response: requests.Response) -> str:
-    """Amplitude's own words in an error response, or nothing when there are none."""
+    """Return Amplitude's message in an error response; an empty string if it has none."""
     try:
         return message_in(response.json())
     except (ValueError, RecursionError):
@@ -41,10 +41,10 @@ def error_message(response: requests.Response) -> str:
 
 
 def message_in(body: Any) -> str:
-    """The words of an error's envelope: `message (details)`, or nothing.
+    """Return the message in the JSON of an error, as `message (details)`; an empty string if it has none.
 
-    The taxonomy has `errors: [{message}]` where all others have
-    `error: {message, metadata: {details}}`.
+    The taxonomy API has `errors: [{message}]`, and the others `error: {message, metadata: {details}}` or
+    `error: message`.
     """
     try:
         error = body.get("error") or body["errors"][0]
@@ -57,11 +57,11 @@ def message_in(body: Any) -> str:
 
 
 QUOTABLE = re.compile(r"(?!.*[\w-]{32})[\w .,:;()'/%+-]{1,300}", re.ASCII)
-"""Words of an error that a message may quote: a short sentence, without an address, a key or a record."""
+"""Messages that may be quoted: short sentences that cannot contain an address, a key or a record."""
 
 
 def refuses_keys(response: requests.Response) -> bool:
-    """Whether a response is about the keys, and not about what was asked for."""
+    """Return whether a response rejects the keys, and not what was requested."""
     about_keys = mentions_keys(error_message(response))
     return response.status_code == 401 or (response.status_code == 403 and about_keys)
 

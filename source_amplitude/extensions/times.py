@@ -1,4 +1,4 @@
-"""The times that two APIs or more have: their forms, and today."""
+"""Times that two APIs or more share: their forms, and today."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ DAY = timedelta(days=1)
 
 
 def today_of(config: Mapping[str, Any]) -> str:
-    """The day that has begun in the project's time zone."""
+    """Return the current day in the project's time zone, as `YYYY-MM-DD`."""
     return str(datetime.now(pytz.timezone(config.get("project_timezone") or "UTC")).date())
 
 
@@ -27,10 +27,10 @@ _TIMESTAMP = re.compile(
 
 
 def rfc3339(value: Any) -> Any:
-    """Turn a time of the export into RFC 3339 with six decimals and the offset `+00:00`.
+    """Turn a time of the export into RFC 3339, with six decimals and the offset `+00:00`.
 
-    The export's times are UTC and have no zone; one with an offset is moved to UTC, and a date is
-    its midnight. What is not a time comes back as it is.
+    A time without a zone is UTC, a time with an offset is converted to UTC, and a date becomes its midnight.
+    Any other value is returned unchanged.
     """
     if not isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""What the package adds to the retriever of the export: requests that are counted, events in batches."""
+"""The export's retriever as the package runs it: with a limit of requests, and events in batches."""
 
 import threading
 import time
@@ -16,44 +16,47 @@ from source_amplitude.process.messages import RecordBatch
 
 @dataclass
 class ExportLimits:
-    """What the retriever shares with the rest of the process.
+    """What the retriever shares with the source that builds it.
 
-    `slots` are held by requests that are in flight. While `batching` is set, the events come as
-    `RecordBatch`.
+    A request holds one of the `slots` while it is in flight. While `batching` is set, events are emitted as
+    `RecordBatch` instead of one message each: only this package's entry point can write those.
     """
 
     slots: threading.BoundedSemaphore
     batching: bool = False
 
 
-LIMITS: ContextVar[ExportLimits] = ContextVar("LIMITS")
-"""Those of the source that is building its streams."""
+# The CDK builds the retriever from the manifest, which cannot pass an object of the process. A context
+# variable, unlike a global one, keeps apart the sources of several threads.
+EXPORT_LIMITS: ContextVar[ExportLimits] = ContextVar("EXPORT_LIMITS")
+"""The limits of the source that is building its streams."""
 
 
 @dataclass
 class BatchingExportRetriever(ExportRetriever):
-    """The retriever of the export, with the events of a block as one batch of serialized records.
+    """The retriever of the export, which emits the events of a block as one batch of serialized records.
 
-    A message per event, through the CDK's queue, counters and print buffer, costs more than
-    reading and writing the event.
+    One message per event, through the CDK's queue, counters and print buffer, would cost more than reading
+    and writing the event does.
     """
 
     def __post_init__(self, parameters: Any) -> None:
         super().__post_init__(parameters)
-        self._limits = LIMITS.get()
-        self._running = False
+        self._limits = EXPORT_LIMITS.get()
+        self._has_emitted = False
 
     def request_slot(self) -> AbstractContextManager[Any]:
-        """One of the requests that may be in flight."""
+        """Return a slot, which is held while a request is in flight."""
         return self._limits.slots
 
     def emit(self, events: list[dict[str, Any]], size: int) -> Iterator[StreamData]:
-        """Turn events into a batch; the first event is a record, which marks the stream as running."""
+        """Yield events as one batch, but the stream's first event as a record of its own."""
         if not self._limits.batching:
             yield from super().emit(events, size)
             return
-        if not self._running:
-            self._running = True
+        if not self._has_emitted:
+            # The CDK reports the stream as RUNNING when it sees its first record; a batch is not one.
+            self._has_emitted = True
             yield from super().emit(events[:1], 0)
             events = events[1:]
         if events:

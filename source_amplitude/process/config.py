@@ -1,4 +1,4 @@
-"""The config against the spec and the clock, each error one sentence that names the option."""
+"""Check the config against the spec and the clock, with one sentence per error that names the option."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any])
     """Refuse a config that cannot work; `specification` is the spec's JSON schema.
 
     Raises:
-        AirbyteTracedException: config_error.
+        AirbyteTracedException: config_error, an option is missing, or its value cannot work.
     """
     if error := best_match(Draft7Validator(specification).iter_errors(config)):
         raise config_error(_describe(error, specification))
@@ -34,7 +34,7 @@ def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any])
             try:
                 moments[option] = datetime.fromisoformat(config[option].replace("Z", "+00:00"))
             except ValueError as error:
-                raise config_error(f"`{option}` is not a valid date.") from error
+                raise config_error(f"`{option}` is not a valid date: correct it.") from error
     start, end = moments.get("start_date"), moments.get("end_date")
     if start and start > now:
         raise config_error("`start_date` is in the future: choose an earlier one.")
@@ -43,7 +43,7 @@ def validate_config(config: Mapping[str, Any], specification: Mapping[str, Any])
     # The manifest's own list, and the CDK's: an image may be without the system's.
     if (zone := config.get("project_timezone")) and zone not in config["__time_zones"].split():
         raise config_error(
-            "`project_timezone` is not an IANA time zone such as America/Los_Angeles."
+            "`project_timezone` is not an IANA time zone: use a name such as America/Los_Angeles."
         )
 
 
@@ -65,7 +65,7 @@ def _refuse_unknown(given: Mapping[str, Any], known: Collection[str], of: str = 
 
 
 def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
-    """One sentence on an option that does not fit the spec; a secret's value is not in it."""
+    """Return one sentence on an option that does not fit the spec, without the value of a secret."""
     if error.validator == "required" and not error.path:
         option = re.findall(r"'(\w+)' is a required", error.message)[0]
         return f"`{option}` is missing: set it."
@@ -73,8 +73,8 @@ def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
     rule = specification["properties"].get(option, {})
     if within:
         return (
-            f"`{option}` has {json.dumps(error.instance)} as element {int(within[0]) + 1}, where each must be"
-            f" like {json.dumps(rule['examples'][0][0])}."
+            f"`{option}` has {json.dumps(error.instance)} as element {int(within[0]) + 1}: each element must"
+            f" be like {json.dumps(rule['examples'][0][0])}."
         )
     if "enum" in rule:
         return f"`{option}` must be one of {', '.join(map(repr, rule['enum']))}."
@@ -84,7 +84,7 @@ def _describe(error: ValidationError, specification: Mapping[str, Any]) -> str:
         return f"`{option}` is not a valid date."
     form = rule.get("pattern_descriptor") or f"a {rule.get('type')}"
     if rule.get("type") == "array":
-        form = "a list without doubles"
+        form = "a list without duplicates"
     if option == "api_url":
         form = "an https address, or http to 127.0.0.1, localhost or [::1]"
     example = (

@@ -1,4 +1,4 @@
-"""The protocol, in and out: a command line becomes a source, its messages become text."""
+"""The Airbyte protocol: a command line becomes a source, and its messages become text on stdout."""
 
 import base64
 import gc
@@ -32,9 +32,9 @@ from source_amplitude.process.source import SourceAmplitude
 
 
 def launch(arguments: list[str], deferred: Callable[[], AbstractContextManager[None]]) -> None:
-    """Run one command and end the process; what is written within `deferred` no signal interrupts.
+    """Run one command and end the process. No signal interrupts what is written within `deferred`.
 
-    Exit codes: 0, also of a check that fails, since its message says so; 1 after an error.
+    The exit code is 1 after an error, and otherwise 0, also if a check fails: its message says so.
     """
     parsed: Namespace = Entrypoint.parse_args(arguments)
     if not parsed.command:
@@ -44,39 +44,47 @@ def launch(arguments: list[str], deferred: Callable[[], AbstractContextManager[N
     with PRINT_BUFFER:
         try:
             entrypoint = Entrypoint(source_for(arguments))
-            # What was built so far stays to the end, and an event has no cycles: there is little to collect.
+            # Objects created so far live until the end, and events contain no cycles, so collect rarely.
             gc.freeze()
             gc.set_threshold(20_000)
             gc.enable()
             if parsed.command == "read":
                 for message in entrypoint.output(parsed):
+                    # One message at a time, so that SIGTERM can end the process between any two.
                     with deferred():
                         write(message)
             else:
                 last = list(entrypoint.output(parsed))
         except BrokenPipeError:
-            raise
+            raise  # Nobody reads an error message either: `main` exits.
         except Exception as error:
             last = error_messages(error, parsed.command)
             code = int(parsed.command != "check")
-        # Whoever has the last message may end the process at once: all is done, and nothing has failed.
+        # PyAirbyte terminates the process as soon as it has the result, so write it and exit without
+        # interruption.
         with deferred():
             for message in last:
                 write(message)
             PRINT_BUFFER.flush()
-            # Nor is anything waited for: a check leaves behind what did not answer it in time.
+            # Exit without waiting for other threads: a check may have requests that got no response in time.
             os._exit(code)
 
 
 def error_messages(error: Exception, command: str) -> list[str | bytes]:
-    """What a command says last when an error has ended it: one message, or none where all has been said."""
+    """Return the last message of a command that an error has ended, or none if the streams had theirs.
+
+    A check that fails ends with a connection status, any other command with a trace.
+    """
     if cdk.sums_up_failed_streams(error):
-        return []  # Each stream has said so itself; the platform takes the last error for the sync's.
+        # Each stream has emitted its own error. The platform shows the last error of a sync, and the CDK's
+        # summary is always a config_error.
+        return []
     traced = error
     if not isinstance(traced, AirbyteTracedException):
         traced = AirbyteTracedException.from_exception(
             error,
-            message=f"The connector failed with {type(error).__name__}; open an issue if it stays.",
+            message=f"The connector failed with {type(error).__name__}. If the error persists, open an"
+            " issue.",
         )
     message = traced.as_sanitized_airbyte_message()
     if command == "check" and message.trace and message.trace.error:
@@ -86,12 +94,13 @@ def error_messages(error: Exception, command: str) -> list[str | bytes]:
 
 
 def write(message: str | bytes) -> None:
-    """Write one message, or whole lines of them, after all that was printed before."""
+    """Write one message, or a batch of whole lines, after everything that was printed before."""
     if isinstance(message, str):
         print(f"{message}\n", end="")
         return
     assert sys.__stdout__
-    # The lock keeps whole what other threads log.
+    # A batch is bytes already, so it goes past the CDK's print buffer. Log lines of other threads are in that
+    # buffer: flush them first, and hold its lock so that none is written into the middle of the batch.
     with PRINT_BUFFER.lock:
         PRINT_BUFFER.flush()
         sys.__stdout__.buffer.write(message)
@@ -99,10 +108,10 @@ def write(message: str | bytes) -> None:
 
 
 def source_for(arguments: list[str]) -> SourceAmplitude:
-    """The source for a command line: it needs config, catalog and state when it is built.
+    """Return the source for a command line: the CDK needs config, catalog and state to build it.
 
     Raises:
-        AirbyteTracedException: config_error when a file is missing or is not JSON.
+        AirbyteTracedException: config_error, a file is missing or has another form.
     """
     catalog = AirbyteEntrypoint.extract_catalog(arguments)
     config = AirbyteEntrypoint.extract_config(arguments)
@@ -118,20 +127,20 @@ def source_for(arguments: list[str]) -> SourceAmplitude:
 
 
 class Entrypoint(AirbyteEntrypoint):
-    """The CDK's commands, with errors that name the option, records with their nulls, and keys kept in."""
+    """The CDK's commands, with errors that name the option, records with their nulls, and no keys."""
 
     def run(self, parsed_args: Namespace) -> Iterator[str]:
         """Yield the messages of a command, one JSON text each."""
         for output in self.output(parsed_args):
-            # Not `splitlines`, which takes more for a line's end than JSON does.
+            # `splitlines` would also split at U+2028, which JSON allows within a string.
             yield from [output] if isinstance(output, str) else output.decode().split("\n")[:-1]
 
     def output(self, parsed_args: Namespace) -> Iterator[str | bytes]:
-        """Yield the messages of a command: one JSON text, or many records as whole lines.
+        """Yield the messages of a command: one JSON text each, or a batch of records as whole lines.
 
-        The CDK's serializer drops the nulls of a record and is slow: `read` has its own.
+        `read` is written here again because the CDK's serializer drops the nulls of a record and is slow.
         """
-        # With --debug the CDK's requesters write headers and bodies to the log.
+        # With --debug the CDK's requesters would write headers and bodies to the log.
         logging.getLogger("airbyte.HttpRequester").setLevel(logging.INFO)
         if parsed_args.command != "read":
             yield from super().run(parsed_args)
@@ -153,18 +162,18 @@ class Entrypoint(AirbyteEntrypoint):
                 "The file of `--state` is empty: each stream is read from the start date on."
             )
         self.source.export_limits.batching = True  # type: ignore[attr-defined] # it is a SourceAmplitude
-        said: set[tuple[str, str | None]] = set()
+        reported: set[tuple[str, str | None]] = set()
         for message in self.read(specification, config, catalog, state):
             if isinstance(message, RecordBatch):
                 yield message.payload
             elif record := message.record:
                 yield serialize_record(record.stream, record.data, record.emitted_at).decode()
             elif message.trace and (error := message.trace.error):
-                # Requests that are in flight at once fail alike: that is one failure of the stream.
+                # Requests in flight at the same time fail for the same reason: report that once per stream.
                 failure = (str(error.stream_descriptor), error.message)
-                if failure not in said:
+                if failure not in reported:
                     yield self.airbyte_message_to_string(message)
-                said.add(failure)
+                reported.add(failure)
             else:
                 yield self.airbyte_message_to_string(message)
 
@@ -172,7 +181,7 @@ class Entrypoint(AirbyteEntrypoint):
     def handle_record_counts(
         message: AirbyteMessage, stream_message_count: defaultdict[HashableStreamDescriptor, float]
     ) -> AirbyteMessage:
-        """Count the records between two states."""
+        """Count the records between two states: the platform compares the count of a state with its own."""
         if isinstance(message, RecordBatch):
             stream_message_count[message.stream] += message.count
             return message
@@ -180,7 +189,7 @@ class Entrypoint(AirbyteEntrypoint):
 
     @staticmethod
     def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
-        """Keep both keys out of all output, and the header that is made of them."""
+        """Keep both keys out of all output, and the authorization header that encodes them."""
         AirbyteEntrypoint.set_up_secret_filter(config, connection_specification)
         pair = f"{config.get('api_key')}:{config.get('secret_key')}"
         add_to_secrets(base64.b64encode(pair.encode()).decode())
@@ -190,6 +199,6 @@ class Entrypoint(AirbyteEntrypoint):
         """Refuse a config that cannot work, in a sentence that names the option.
 
         Raises:
-            AirbyteTracedException: config_error.
+            AirbyteTracedException: config_error, an option is missing, or its value cannot work.
         """
         validate_config(config, source_spec.connectionSpecification)

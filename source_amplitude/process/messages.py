@@ -1,4 +1,4 @@
-"""Record messages as the bytes that are written, many of them in one message."""
+"""Record messages as the bytes that are written, one by one or in batches."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,23 +10,24 @@ from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 
 
 class RecordBatch(AirbyteMessage):
-    """Serialized records of one stream: many messages in one."""
+    """Many record messages of one stream, serialized: `payload` is whole lines, ready to be written."""
 
     def __init__(self, stream: str, records: Sequence[Mapping[str, Any]], emitted_at: int) -> None:
-        """Serialize the records as `serialize_record` does, with what they share only once."""
+        """Serialize the records as `serialize_record` does; `emitted_at` is in milliseconds since 1970."""
         super().__init__(type=Type.RECORD)
         self.stream = HashableStreamDescriptor(name=stream, namespace=None)
         self.count = len(records)
+        # Everything but the data is the same in each record, so it is serialized once.
         shared = to_json({"stream": stream, "emitted_at": emitted_at})[:-1]
         start, end = b'{"type":"RECORD","record":' + shared + b',"data":', b"}}\n"
         self.payload = start + (end + start).join(map(to_json, records)) + end
 
 
 def serialize_record(stream: str, data: Mapping[str, Any], emitted_at: int) -> bytes:
-    """A record message as JSON in one line without its end; nulls are kept, and integers are exact.
+    """Return a record message as one line of JSON, without the line end.
 
-    Half a surrogate pair becomes U+FFFD.
-    `emitted_at` is in milliseconds since 1970.
+    Null values are kept, integers are exact, and half a surrogate pair becomes U+FFFD. `emitted_at` is in
+    milliseconds since 1970.
     """
     message = {
         "type": "RECORD",
@@ -36,7 +37,7 @@ def serialize_record(stream: str, data: Mapping[str, Any], emitted_at: int) -> b
 
 
 def to_json(value: Any) -> bytes:
-    """A value as JSON in one line; integers are exact."""
+    """Return a value as one line of JSON, with exact integers."""
     try:
         return orjson.dumps(value)
     except TypeError:  # an integer of more than 64 bits, or half a surrogate pair
@@ -44,5 +45,5 @@ def to_json(value: Any) -> bytes:
 
 
 def valid(text: str) -> str:
-    """A text with U+FFFD for half a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    """Replace half a surrogate pair by U+FFFD: JSON can spell it, but UTF-8 cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,4 +1,7 @@
-"""The connector's process: heed signals, open standard output, then run the command."""
+"""The connector's process: handle signals, open standard output, then run the command.
+
+Only the standard library is imported here, because the CDK takes a second to import.
+"""
 
 import gc
 import io
@@ -11,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 GRACE_SECONDS = 4
-"""How long after a signal the process may still write what it has begun; platforms kill after ten or more."""
+"""How long the process may finish a message after a signal; platforms kill it after ten seconds or more."""
 OUTPUT_FAILED = 74
 """The exit code when standard output cannot be written to: EX_IOERR of sysexits.h."""
 
@@ -21,22 +24,25 @@ class Terminated(SystemExit):
 
 
 class Termination:
-    """SIGTERM and SIGINT end the process between two messages, and never within one."""
+    """SIGTERM and SIGINT end the process between two messages, never in the middle of one.
+
+    A platform cannot parse half a message, and a state that it cannot parse is lost.
+    """
 
     def __init__(self) -> None:
-        """Take the signals over from Python."""
+        """Install the handlers of the signals."""
         self._deferred = False
         self.requested = 0
         """The signal that has arrived, or 0."""
         signal.signal(signal.SIGTERM, self._on_signal)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell starts `command &`
             signal.signal(signal.SIGINT, self._on_signal)
-        # In a container this is process 1, for which a signal has no default action.
+        # In a container this is process 1, for which the kernel has no default action on SIGALRM.
         signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + self.requested))
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let what is within be finished first."""
+        """Finish the block before a signal ends the process."""
         self._deferred = True
         yield
         self._deferred = False
@@ -45,7 +51,7 @@ class Termination:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.requested = self.requested or number
-        # Whoever reads the messages may have stopped: then a write never returns.
+        # If the reader has stopped reading, a write blocks forever, and the block is never finished.
         signal.alarm(GRACE_SECONDS)
         if not self._deferred:
             raise Terminated
@@ -90,16 +96,18 @@ def main() -> None:
         print(f"source-amplitude {version('amplitude-source-connector')}")
         return
     termination = Termination()
-    # Nearly all that start-up makes stays to the end: nothing is there to collect.
+    # Almost everything that start-up allocates is kept, so garbage collection would be wasted.
     gc.disable()
     try:
-        # Not before the signal is heeded: to import the CDK takes a second.
+        # Import the CDK after the handlers are installed: it takes a second, in which process 1 of a
+        # container would ignore SIGTERM.
         from source_amplitude.process.entrypoint import launch
 
         launch(sys.argv[1:], termination.deferred)
     except Terminated:
-        # Workers may still wait for Amplitude; what they hold on disk has no name and goes with them.
+        # Do not wait for workers that wait for Amplitude. Their temporary files have no name, so the kernel
+        # frees them with the process.
         os._exit(128 + termination.requested)
     except BrokenPipeError:
-        # Whoever read the messages has had enough of them: the end that a shell knows from any other program.
+        # The reader closed the pipe: exit like any program that gets SIGPIPE.
         os._exit(128 + signal.SIGPIPE)

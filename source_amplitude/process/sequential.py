@@ -16,17 +16,21 @@ from source_amplitude.extensions.errors import join_errors
 
 
 class SequentialStream(AbstractStream):
-    """The same stream with one partition, so that waiting for its budget holds up one worker alone.
+    """A stream whose partitions are read one after another, as the single partition of a stream.
 
-    It is read while `slot` is held, which bounds the requests in flight. If its partitions are
-    `independent`, one that fails does not keep the others from being read, but later windows of its own.
+    The CDK gives each partition to any free worker. The partitions of a daily stream all wait for the same
+    rate limit, so they would block as many workers as there are windows; this way they block one.
+
+    The stream is read while it holds `slot`, which limits the requests in flight. If its partitions are
+    `independent`, the others are read even if one fails; only the later windows of that one are left out.
     """
 
     def __init__(
         self, stream: AbstractStream, slot: threading.BoundedSemaphore, *, independent: bool = False
     ) -> None:
-        """Delegate everything but the partitions to `stream`."""
+        """Delegate everything but the partitions and the cursor's progress to `stream`."""
         self._stream, self._slot, self._independent = stream, slot, independent
+        # The CDK would close the single partition with the cursor, which does not know it.
         self._cursor = PartitionCursor(stream.cursor)
 
     def generate_partitions(self) -> Iterator[Partition]:
@@ -40,7 +44,7 @@ class SequentialStream(AbstractStream):
 
     @property
     def cursor(self) -> Cursor:
-        """The stream's cursor, which the partition moves."""
+        """The stream's cursor, as the CDK may use it: `SequentialPartition` records the progress."""
         return self._cursor
 
     @property
@@ -49,24 +53,27 @@ class SequentialStream(AbstractStream):
         return self._stream.cursor_field
 
     def get_json_schema(self) -> Mapping[str, Any]:
-        """The stream's schema."""
+        """Return the stream's schema."""
         return self._stream.get_json_schema()
 
     def as_airbyte_stream(self) -> AirbyteStream:
-        """The stream as the catalog has it."""
+        """Return the stream as a catalog describes it."""
         return self._stream.as_airbyte_stream()
 
     def log_stream_sync_configuration(self) -> None:
-        """Log key and cursor, for debugging."""
+        """Log the stream's key and cursor, for debugging."""
         self._stream.log_stream_sync_configuration()
 
     def check_availability(self) -> StreamAvailability:
-        """Read the first record."""
+        """Return whether the stream can be read."""
         return self._stream.check_availability()
 
 
 class SequentialPartition(Partition):
-    """The partitions of a stream one after another, each closed as soon as it has been read."""
+    """All partitions of a stream, each closed as soon as it has been read.
+
+    Closing a partition emits a state, so a sync that ends early continues after the last closed one.
+    """
 
     def __init__(
         self, stream: AbstractStream, slot: threading.BoundedSemaphore, independent: bool
@@ -77,24 +84,27 @@ class SequentialPartition(Partition):
         """Yield the stream's records.
 
         Raises:
-            AirbyteTracedException: a partition could not be read; those before it are in the state.
-                Of independent partitions all are read first, and the messages of all are joined.
+            AirbyteTracedException: a partition could not be read; the state covers the partitions before it.
+                Independent partitions are all read first, and their messages are joined.
         """
         cursor = self._stream.cursor
         errors: list[AirbyteTracedException] = []
         failed: list[Mapping[str, Any]] = []
         with self._slot:
             for partition in self._stream.generate_partitions():
+                # A segmentation has one partition per window; after one of them failed the others would too.
                 key = getattr(partition.to_slice(), "partition", {})
                 if key in failed:
                     continue
                 try:
                     for record in partition.read():
                         yield record
+                        # Observe a record after it was emitted, so that no state is ahead of the records.
                         cursor.observe(record)
                 except AirbyteTracedException as error:
                     if not self._independent:
                         raise
+                    # Do not close the partition: its state must stay where it was.
                     errors.append(error)
                     failed.append(key)
                     continue
@@ -103,20 +113,20 @@ class SequentialPartition(Partition):
             raise join_errors(errors) from errors[0]
 
     def to_slice(self) -> Mapping[str, Any] | None:
-        """All of the stream."""
+        """Return None: the partition is the whole stream."""
         return None
 
     def stream_name(self) -> str:
-        """The stream that is read."""
+        """Return the name of the stream."""
         return self._stream.name
 
     def __hash__(self) -> int:
-        """Tell the partitions of a source apart."""
+        """Return the same hash for the same stream: the CDK keeps partitions in a set."""
         return hash(self._stream.name)
 
 
 class PartitionCursor(Cursor):
-    """A cursor for a partition that records its own progress."""
+    """A cursor that the CDK can call for each record without counting it a second time."""
 
     def __init__(self, cursor: Cursor) -> None:
         """Delegate to `cursor`."""
@@ -124,7 +134,7 @@ class PartitionCursor(Cursor):
 
     @property
     def state(self) -> MutableMapping[str, Any]:
-        """The state as it can be saved now."""
+        """The state that can be saved now."""
         return self._cursor.state
 
     def observe(self, record: Record) -> None:
@@ -134,9 +144,9 @@ class PartitionCursor(Cursor):
         """Do nothing: `SequentialPartition` did this already."""
 
     def ensure_at_least_one_state_emitted(self) -> None:
-        """Emit the state, at a sync's end."""
+        """Emit the state at the end of a sync, also without records."""
         self._cursor.ensure_at_least_one_state_emitted()
 
     def should_be_synced(self, record: Record) -> bool:
-        """Whether a record is to be emitted."""
+        """Return whether a record is to be emitted."""
         return self._cursor.should_be_synced(record)

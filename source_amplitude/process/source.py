@@ -1,4 +1,4 @@
-"""The manifest's streams as the package runs them: events on their own way, all others one by one."""
+"""The source: the manifest's streams, each read by one worker, and the events by several."""
 
 import logging
 import sys
@@ -28,44 +28,50 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 import source_amplitude
 from source_amplitude import extensions
 from source_amplitude.extensions.errors import config_error
-from source_amplitude.process.batching import LIMITS, BatchingExportRetriever, ExportLimits
+from source_amplitude.process.batching import (
+    EXPORT_LIMITS,
+    BatchingExportRetriever,
+    ExportLimits,
+)
 from source_amplitude.process.sequential import SequentialStream
 from source_amplitude.process.states import read_states
 
 MANIFEST_PATH = Path(source_amplitude.__file__).with_name("manifest.yaml")
-# The one spelling of a custom component that every runtime resolves (docs/design.md, "Class names").
+# The manifest names its components by the only module that every runtime can resolve (docs/design.md,
+# "Class names"). Here it is the package's own modules.
 sys.modules.setdefault("source_declarative_manifest.components", extensions)
 ARCHIVES = 8
-"""Workers that events may have: as many archives lie on disk, in flight or waiting to be emitted."""
+"""Workers for events, and so archives on disk: in flight, or waiting to be emitted."""
 DOWNLOADS = 4
-"""Requests in flight of the five that Amplitude allows a project; the fifth is the daily streams'."""
+"""Requests in flight, of the five that Amplitude allows a project; the fifth is for the daily streams."""
 INDEPENDENT = ("cohort_members", "charts", "event_segmentation")
-"""Streams whose partitions do not depend on each other: one that fails does not keep the others unread."""
+"""Streams whose other partitions are read even if one fails."""
 CHECK_STREAMS = ("events_list", "annotations", "cohorts")
-"""Streams that the check asks for, one cheap request each; the first is on every plan."""
+"""Streams that the check requests, with one cheap request each; every plan includes the first."""
 CHECK_SECONDS = 50
-"""How long a check waits for them: a person does, and a platform gives up after some minutes."""
+"""How long a check waits for all of them, while a person waits for the check."""
 
 
 def load_manifest() -> dict[str, Any]:
-    """The manifest as this process runs it: workers that may wait, and all lists read alike."""
+    """Return the manifest with what only the package changes in it."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document: dict[str, Any] = yaml.load(MANIFEST_PATH.read_text("utf-8"), loader)
+    # A worker is blocked while it waits for a slot or for the rate limit, so each stream can have one.
     document["concurrency_level"]["default_concurrency"] = ARCHIVES + len(document["streams"])
     events = document["definitions"]["events"]["retriever"]
     events["class_name"] = (
         f"{BatchingExportRetriever.__module__}.{BatchingExportRetriever.__name__}"
     )
-    # The one that it declares is for the Connector Builder's check, which brings no custom component.
+    # The manifest gives events_list a retriever of its own for the Connector Builder's check only.
     del document["definitions"]["events_list"]["retriever"]
     return document
 
 
 class SourceAmplitude(ConcurrentDeclarativeSource):
-    """The streams of the manifest, `events` with a cursor of its own and past the CDK's queue of records.
+    """The streams of the manifest, as the package schedules them.
 
     At most five requests are in flight: `DOWNLOADS` of events and lists, and one of the daily streams and
-    charts, which often wait for their budget and hold up nothing else.
+    charts. Those often wait for the rate limit, and must not delay the events.
     """
 
     def __init__(
@@ -85,7 +91,7 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         references = {reference.rpartition("/")[2]: reference for reference in manifest["streams"]}
         self._names = references.keys()
         if catalog and (names := _names(catalog) & self._names):
-            # What is not read is not built either: it is a tenth of the start-up.
+            # Build only the selected streams; this saves a tenth of the start-up time.
             manifest["streams"] = [references[name] for name in references if name in names]
         super().__init__(
             catalog=catalog, config=dict(config or {}), state=state, source_config=manifest
@@ -93,26 +99,27 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
 
     @classmethod
     def read_state(cls, state_path: str | None) -> list[AirbyteStateMessage]:
-        """The saved states of a sync; none without a file."""
+        """Return the saved states; an empty list without a file."""
         return read_states(state_path) if state_path else []
 
     @staticmethod
     def write_config(config: Mapping[str, Any], config_path: str) -> None:
-        """Do nothing: nobody reads the file, and it would put the keys on the disk."""
+        """Do nothing: no code reads this file, and it would put the keys on the disk."""
 
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
-        """The manifest's streams, in its order.
+        """Return the manifest's streams, in its order.
 
         Raises:
-            TypeError: the CDK has built a stream in another way than the one this source knows.
+            TypeError: the CDK built a stream in a way that this source does not know.
         """
-        LIMITS.set(self.export_limits)
+        EXPORT_LIMITS.set(self.export_limits)
         return [self._adapt(stream) for stream in super().streams(config)]
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
-        """Check the keys within `CHECK_SECONDS`, asking nothing twice.
+        """Read one record of each of `CHECK_STREAMS`, within `CHECK_SECONDS` and without retries.
 
-        A stream that cannot be read is named in the message; the check fails when none can.
+        The check fails if none of them can be read. If only some can, the message names the others, because
+        the project's plan may not include them.
         """
         source = SourceAmplitude(None, {**config, "ask_again": False}, None)
         streams = {stream.name: stream for stream in source.streams(config)}
@@ -141,17 +148,18 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
         """Yield the messages of a sync.
 
         Raises:
-            AirbyteTracedException: config_error, the catalog has streams that the manifest has not;
+            AirbyteTracedException: config_error, the catalog has streams that the manifest does not have;
                 the others have been read.
         """
         names = sorted(_names(catalog) - self._names)
         unknown = names and config_error(
-            f"The catalog has streams that this source does not: {', '.join(names)}. Refresh the schema"
-            " of the connection, or leave them out."
+            f"The catalog has streams that this source does not have: {', '.join(names)}. Refresh the"
+            " connection's schema, or deselect them."
         )
         try:
             yield from super().read(logger, config, catalog, state)
         except AirbyteTracedException:
+            # The CDK raises its summary of the failed streams, which is never written.
             if unknown:
                 yield unknown.as_airbyte_message()
             raise
@@ -159,6 +167,7 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
             raise unknown
 
     def _adapt(self, stream: AbstractStream) -> AbstractStream:
+        """Return the stream with its slot; `events` as it is, because its retriever takes a slot itself."""
         if not isinstance(stream, DefaultStream):
             raise TypeError(f"the CDK built {stream.name} as {type(stream).__name__}")
         if stream.name == "events":
@@ -171,7 +180,7 @@ class SourceAmplitude(ConcurrentDeclarativeSource):
 
 
 def _read_first_record(stream: AbstractStream) -> str:
-    """The message of what keeps a stream from being read, empty if nothing does."""
+    """Read a stream's first record; return the message of the error, or an empty string."""
     try:
         for partition in stream.generate_partitions():
             next(iter(partition.read()), None)
@@ -179,8 +188,8 @@ def _read_first_record(stream: AbstractStream) -> str:
         return str(error.message)
     except Exception as error:
         return (
-            f"Amplitude's response for {stream.name} could not be read ({type(error).__name__});"
-            " open an issue if it stays."
+            f"Amplitude's response for {stream.name} could not be read ({type(error).__name__}). If the error"
+            " persists, open an issue."
         )
     return ""
 

@@ -1,4 +1,4 @@
-"""Saved states as a platform hands them over."""
+"""Saved states, as a platform passes them in a file."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,15 @@ from typing import Any
 from airbyte_cdk.models import AirbyteStateMessage, AirbyteStateMessageSerializer, Type
 
 CURSOR_FIELDS = {"events": "server_upload_time", "deleted_users": "day"}
-"""The cursor fields of the streams that have another one than `date`."""
+"""The cursor fields of incremental streams, where it is not `date`."""
 
 
 def read_states(path: str) -> list[AirbyteStateMessage]:
-    """Return the last state of each stream in a state file, and none if the file is empty.
+    """Return the last state of each stream in a state file; an empty list if the file is empty.
 
     The file has states as a platform saves them (a JSON list of the `state` of STATE messages), or STATE
     messages as a read has written them: one, a JSON list, or one a line, with or without other messages.
-    A bare value in place of a stream's state is taken for its cursor field's.
+    Where a stream's state is a bare value instead of an object, it becomes the value of the cursor field.
 
     Raises:
         ValueError: the file has something else.

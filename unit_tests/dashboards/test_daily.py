@@ -201,7 +201,7 @@ def test_each_wait_for_the_budget_is_named_in_the_log(
     assert output.error is None
     assert output.records(stream)
     waits = [round(seconds) for seconds in clock.slept if seconds > 30]
-    said = rf"{stream} waits (\d+) s: until then Amplitude would refuse"
+    said = rf"{stream}: waiting (\d+) s to stay within Amplitude's rate limit"
     named = [int(wait) for wait in re.findall(said, "\n".join(output.logs))]
     assert waits
     assert sorted(waits) == sorted(wait for wait in named if wait > 30)

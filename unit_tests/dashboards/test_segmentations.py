@@ -380,7 +380,7 @@ def test_a_first_sync_of_two_years_of_all_figures_stays_within_the_budget(
     assert output.error is None
     assert {request.status for request in amplitude.requests} == {200}
     assert most_in_five_minutes(amplitude.requests) <= 1_000
-    named = re.findall(r"\w+ waits (\d+) s: until then", "\n".join(output.logs))
+    named = re.findall(r"\w+: waiting (\d+) s to stay within", "\n".join(output.logs))
     waits = [f"{seconds:.0f}" for seconds in clock.slept if seconds >= 10]
     assert len(waits) > 40
     assert sorted(waits) == sorted(named)

@@ -122,7 +122,7 @@ def test_the_options_are_ordered_and_only_the_keys_are_required(run: Run) -> Non
         ({"cohort_ids": ["k3", "k3"]}, "`cohort_ids` must be a list"),
         (
             {"cohort_ids": ["../x"]},
-            '`cohort_ids` has "../x" as element 1, where each must be like "k3v9t2a".',
+            '`cohort_ids` has "../x" as element 1: each element must be like "k3v9t2a".',
         ),
         ({"cohort_ids": ["k3", "k4 "]}, '`cohort_ids` has "k4 " as element 2'),
         ({"cohort_ids": ["k3\n"]}, '`cohort_ids` has "k3\\n" as element 1'),

@@ -151,14 +151,14 @@ def test_streams_that_are_not_in_the_manifest_are_an_error_that_names_them(
 
     (error,) = alone.errors
     assert error["message"] == (
-        "The catalog has streams that this source does not: chorts. Refresh the schema of the connection,"
-        " or leave them out."
+        "The catalog has streams that this source does not have: chorts. Refresh the connection's schema,"
+        " or deselect them."
     )
     assert error["failure_type"] == "config_error"
     assert code == 1
     assert output.records("annotations")
     assert output.error is not None
-    assert "does not: chorts, old." in str(output.error.message)
+    assert "does not have: chorts, old." in str(output.error.message)
 
 
 def test_a_sync_with_a_failed_and_an_unknown_stream_says_both(
