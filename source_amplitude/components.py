@@ -3984,49 +3984,76 @@ def match_members(
     ]
     unmatched = [(each, entry) for each in keys for entry in ledger.members[each]]
 
-    # 1. The same bytes, under any name.
+    matches = _same_bytes(members, unmatched)
+    _grown(members, matches, unmatched)
+    _put_together(ledger, key, members, matches, unmatched)
+    _cut(ledger, key, members, matches, unmatched)
+    # What is left of this hour has been changed or removed.
+    vanished = [pair for pair in unmatched if pair[0] == key and not key.endswith(NO_HOUR)]
+    return matches, vanished
+
+
+def _same_bytes(members: list[Member], unmatched: Entries) -> list[Entries]:
+    """1. Match members whose bytes were emitted whole, under any name."""
     by_content: defaultdict[tuple[int, int], Entries] = defaultdict(list)
-    for each, entry in unmatched:
+    for key, entry in unmatched:
         if entry.uploaded_before == NO_END:
-            by_content[entry.length, entry.crc32].append((each, entry))
+            by_content[entry.length, entry.crc32].append((key, entry))
     matches: list[Entries] = []
     for member in members:
         alike = by_content[member.length, member.crc32]
         matches.append([alike.pop()] if alike else [])
     matched = Counter(pair for entries in matches for pair in entries)
-    unmatched = list((Counter(unmatched) - matched).elements())
+    unmatched[:] = (Counter(unmatched) - matched).elements()
+    return matches
 
-    # 2. Of the rest, files that begin with bytes that were emitted: they have grown. Several entries may fit
-    # one file, since an end date cuts its events and not its lines.
+
+def _grown(members: list[Member], matches: list[Entries], unmatched: Entries) -> None:
+    """2. Match members that begin with bytes that were emitted: they have grown.
+
+    Several entries may fit one member, since an end date cuts its events and not its lines.
+    """
     for member, entries in zip(members, matches, strict=True):
         lengths = [entry.length for _, entry in unmatched if entry.length <= member.length]
         if lengths and not entries:
             crcs = member.prefix_crc32s(lengths)
             entries += [pair for pair in unmatched if crcs.get(pair[1].length) == pair[1].crc32]
-            unmatched = [pair for pair in unmatched if pair not in entries]
+            unmatched[:] = [pair for pair in unmatched if pair not in entries]
 
-    # 3. What follows such a beginning may be another file that was emitted: they were put together.
+
+def _put_together(
+    ledger: ExportLedger,
+    key: str,
+    members: list[Member],
+    matches: list[Entries],
+    unmatched: Entries,
+) -> None:
+    """3. Match what follows such a beginning, if it is another file that was emitted."""
     for member, entries in zip(members, matches, strict=True):
         for pair, together in _following(member, entries, unmatched):
             ledger.forget([*entries, pair])
             ledger.add(key, together)
             entries[:] = [(key, together)]
 
-    # 4. Files that one after another are one that was emitted: it has been cut.
+
+def _cut(
+    ledger: ExportLedger,
+    key: str,
+    members: list[Member],
+    matches: list[Entries],
+    unmatched: Entries,
+) -> None:
+    """4. Match members that one after another are a file that was emitted: it has been cut."""
     tries = iter(range(MAX_PIECES_TRIED))
     for pair in list(unmatched):
-        new = [n for n, entries in enumerate(matches) if not entries]
-        pieces = _pieces(pair[1], [members[n] for n in new], tries)
+        new = [number for number, entries in enumerate(matches) if not entries]
+        pieces = _pieces(pair[1], [members[number] for number in new], tries)
         if pieces:
             unmatched.remove(pair)
             ledger.forget([pair])
         for number, emitted in pieces:
             ledger.add(key, emitted)
             matches[new[number]].append((key, emitted))
-
-    # 5. What is left of this hour has been changed or removed.
-    vanished = [pair for pair in unmatched if pair[0] == key and not key.endswith(NO_HOUR)]
-    return matches, vanished
 
 
 def _following(
