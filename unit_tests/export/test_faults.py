@@ -148,23 +148,6 @@ def test_a_504_is_asked_once_more_before_the_window_is_split(
     assert ("20240101T00", "20240101T11") in asked(amplitude)
 
 
-def test_a_400_that_names_another_cause_fails_at_once_in_amplitudes_words(
-    run: Run, config: dict[str, Any], amplitude: Emulator
-) -> None:
-    words = "start must have the format YYYYMMDDTHH"
-    amplitude.faults.append(Fault(status=400, body=envelope(400, words), times=None))
-
-    output = run("read", {**config, "request_time_range": 8760}, ("events",))
-
-    assert len(amplitude.requests) == 1
-    assert any(
-        "Amplitude refused the export" in e["message"] and words in e["message"]
-        for e in output.errors
-    )
-    assert [error.get("failure_type") for error in output.errors] == ["config_error"]
-    assert output.records("events") == []
-
-
 def test_a_404_is_no_data_and_the_cursor_moves_on(
     run: Run, config: dict[str, Any], clock: Clock
 ) -> None:
