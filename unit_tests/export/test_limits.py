@@ -317,7 +317,9 @@ def test_failures_behind_a_redirect_count_for_the_request_that_was_sent(
         assert output.error is None
         assert len(set(uuids(output))) == len(uuids(output)) == ALL
     else:
-        assert len(tries) == 5 * 7
+        # Five windows in flight, and each of their halves that is requested before the fifth failure.
+        assert len(tries) % 7 == 0
+        assert 10 * 7 <= len(tries) <= 15 * 7
         assert "7 attempts" in messages(output)
 
 
