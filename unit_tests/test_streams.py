@@ -177,7 +177,9 @@ def test_events_that_amplitude_really_sent_pass_through_whole_and_fit_the_schema
     sent = [json.loads(line) for line in RECORDED.splitlines()]
     amplitude.faults.append(Fault(replace=lambda _: archive({name: RECORDED}), times=None))
 
-    records = run("read", {**config, "request_time_range": 8760}, ("events",)).records("events")
+    day = {"start_date": "2023-08-25T00:00:00Z", "end_date": "2023-08-26T00:00:00Z"}
+
+    records = run("read", {**config, **day}, ("events",)).records("events")
 
     assert [record["uuid"] for record in records] == [event["uuid"] for event in sent]
     for record, event in zip(records, sent, strict=True):
