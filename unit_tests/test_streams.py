@@ -175,7 +175,8 @@ def test_events_that_amplitude_really_sent_pass_through_whole_and_fit_the_schema
 ) -> None:
     name = "434735/434735_2023-08-25_11#0.json.gz"
     sent = [json.loads(line) for line in RECORDED.splitlines()]
-    amplitude.faults.append(Fault(replace=lambda _: archive({name: RECORDED}), times=None))
+    body = archive({name: RECORDED})
+    amplitude.faults = [Fault(status=200, body=body, content_type="application/zip", times=None)]
 
     day = {"start_date": "2023-08-25T00:00:00Z", "end_date": "2023-08-26T00:00:00Z"}
 
