@@ -40,7 +40,7 @@ class SparkExportRetriever(ExportRetriever):
 
     def __post_init__(self, parameters: Any) -> None:
         super().__post_init__(parameters)
-        given = self.config.get("dates") or (self._start, self._end)
+        given = self.config.get("_dates") or (self._start, self._end)
         self._dates = tuple(map(rfc3339, given))
 
     def emit(self, events: list[dict[str, Any]], size: int) -> Iterator[StreamData]:
@@ -112,7 +112,7 @@ def read_windows(
         **config,
         "start_date": format_moment(start),
         "end_date": format_moment(end),
-        "dates": [config.get("start_date") or BEGINNING_OF_DATA, end_of_uploads(config)],
+        "_dates": [config.get("start_date") or BEGINNING_OF_DATA, end_of_uploads(config)],
         "lookback_hours": 0,
     }
     windows = list(partitions_of(config, "events"))

@@ -10,8 +10,7 @@ import pytest
 
 from emulator import Emulator
 from unit_tests.conftest import Run
-from unit_tests.support.archives import lines
-from unit_tests.support.events import event, messages, properties, raw, serve, uuids
+from unit_tests.support.events import messages, properties, raw, serve, uuids
 
 
 @pytest.mark.parametrize(
@@ -157,14 +156,3 @@ def test_a_line_of_output_ends_at_a_newline_alone(
     output = run("read", hour, ("events",), runtime=runtime)
 
     assert properties(output) == {"a": {"v": text}}
-
-
-def test_an_empty_event_ends_no_sync(
-    run: Run, hour: dict[str, Any], amplitude: Emulator, runtime: str
-) -> None:
-    serve(amplitude, lines(event("a")) + b"{}\n" + lines(event("b")))
-
-    output = run("read", hour, ("events",), runtime=runtime)
-
-    assert [e.get("uuid") for e in output.records("events")] == ["a", None, "b"]
-    assert output.statuses("events")[-1] == "COMPLETE"
